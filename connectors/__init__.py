@@ -1,0 +1,1 @@
+"""The edges: upstream API → Kafka, and Kafka → chats, object store, browsers."""

@@ -1,0 +1,54 @@
+"""aiokafka's clients with our settings; their errors in our words."""
+
+import asyncio
+import contextlib
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.errors import StopProcess
+from schemas.settings import KafkaSettings
+
+C = TypeVar("C", AIOKafkaConsumer, AIOKafkaProducer)
+
+
+def producer(kafka: KafkaSettings, client_id: str, **options: Any) -> AIOKafkaProducer:
+    """An idempotent producer: a retry inside the client never writes a record twice."""
+    return AIOKafkaProducer(
+        bootstrap_servers=kafka.servers,
+        client_id=client_id,
+        **{"enable_idempotence": True, "acks": "all", "linger_ms": 5, "retry_backoff_ms": 50, **options},
+    )
+
+
+def consumer(kafka: KafkaSettings, client_id: str, group_id: str | None, **options: Any) -> AIOKafkaConsumer:
+    """A consumer that sees committed records only and never commits by itself."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka.servers,
+        client_id=client_id,
+        group_id=group_id,
+        **{
+            "isolation_level": "read_committed",
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "fetch_max_wait_ms": 100,
+            **options,
+        },
+    )
+
+
+async def connect(client: C, kafka: KafkaSettings) -> C:
+    """Start the client. Raises StopProcess when no broker answers within the start timeout."""
+    try:
+        async with asyncio.timeout(kafka.start_timeout_seconds):
+            await client.start()
+    except (TimeoutError, KafkaError, OSError) as error:
+        with contextlib.suppress(Exception):
+            await client.stop()
+        raise StopProcess(
+            f"no Kafka broker answers at {kafka.bootstrap_servers} (RENDERCAST_KAFKA__BOOTSTRAP_SERVERS): "
+            f"{str(error) or 'no answer in time'}",
+            bootstrap_servers=kafka.bootstrap_servers,
+        ) from error
+    return client
