@@ -1,0 +1,1 @@
+"""The command line and whatever starts things: settings, composition root, demo, simulator, local broker."""

@@ -1,0 +1,1 @@
+"""Upstream API → Kafka. `service.Connector` runs it; `parser` says what frames and answers mean."""

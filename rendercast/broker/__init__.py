@@ -1,0 +1,1 @@
+"""A real Kafka for the demo and the tests."""

@@ -1,0 +1,121 @@
+"""The topic of jobs, read by this process alone and from its beginning, and told to the board."""
+
+import asyncio
+import contextlib
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from connectors.gateway import metrics
+from connectors.gateway.board import Board
+from connectors.gateway.tasks import until_one_ends
+from connectors.kafka import connect, consumer
+from schemas.errors import RetryLater, StopProcess
+from schemas.settings import KafkaSettings
+from schemas.topics import Topics
+
+log = structlog.get_logger()
+
+BATCH_RECORDS = 500
+LOOK_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
+
+Offsets = dict[TopicPartition, int]
+
+
+class JobsFeed:
+    """No consumer group: every gateway reads all partitions. While Kafka is away it keeps trying, and says so."""
+
+    def __init__(self, kafka: KafkaSettings, topics: Topics, board: Board) -> None:
+        self._kafka, self._board = kafka, board
+        self._topic, self._needed = topics.jobs, {topics.jobs, topics.commands}
+        self._trouble: str | None = "the jobs are not read yet"
+
+    def not_ready(self) -> str | None:
+        return self._trouble
+
+    async def run(self) -> None:
+        """Until cancelled. Raises StopProcess when the first attempt finds no broker or no topic."""
+        failures = 0
+        while True:
+            try:
+                await self._read()
+            except StopProcess as error:
+                if failures == 0:
+                    raise
+                reason = str(error)
+            except (KafkaError, RetryLater) as error:
+                reason = str(error) or repr(error)
+            pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
+            failures = 1 if self._board.loaded else failures + 1
+            self._say(reason)
+            await asyncio.sleep(pause)
+
+    async def _read(self) -> None:
+        """From the beginning and on, until something makes another beginning necessary."""
+        # No reset policy: an offset out of range means that the topic is another one, and the board is wrong.
+        client = consumer(self._kafka, "rendercast-gateway", None, auto_offset_reset="none")
+        await connect(client, self._kafka)
+        try:
+            begins, ends = await self._bounds(client)
+            self._board.begin_anew()
+            metrics.FEED_RELOADS.inc()
+            client.assign(list(begins))
+            for partition, offset in begins.items():
+                client.seek(partition, offset)
+            await until_one_ends(self._follow(client, ends), self._look(client, list(begins)))
+        finally:
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await client.stop()
+
+    async def _bounds(self, client: AIOKafkaConsumer) -> tuple[Offsets, Offsets]:
+        """First offset and end of every partition. Asking for all topics first: asking for one might make it."""
+        missing = self._needed - await client.topics()
+        if missing:
+            raise StopProcess(f"missing topics: {', '.join(sorted(missing))}; `rendercast topics apply` makes them")
+        await client.end_offsets([TopicPartition(self._topic, 0)])  # brings what the client knows of the topic
+        partitions = [TopicPartition(self._topic, each) for each in sorted(client.partitions_for_topic(self._topic))]
+        return await client.beginning_offsets(partitions), await client.end_offsets(partitions)
+
+    async def _follow(self, client: AIOKafkaConsumer, ends: Offsets) -> None:
+        while True:
+            if not self._board.loaded:
+                # By position: what stands before the end can be markers and aborted records, which nobody gets.
+                unread = {each: end for each, end in ends.items() if await client.position(each) < end}
+                if not unread:
+                    self._board.has_loaded()
+                    self._say(None)
+                    log.info("jobs are read to the end", held=len(self._board.view))
+                else:
+                    self._trouble = f"the jobs are being read: {len(unread)} of {len(ends)} partitions to go"
+            batches = await client.getmany(timeout_ms=200, max_records=BATCH_RECORDS)
+            for partition, records in batches.items():
+                for record in records:
+                    self._board.read(partition.partition, record.offset, record.key, record.value)
+            await asyncio.sleep(0)  # the readers' turn, also while there is always more
+
+    async def _look(self, client: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        """Whether Kafka still answers (the client alone would be silent for ever), and how far behind this is."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    ends = await client.end_offsets(partitions)
+            except (TimeoutError, KafkaError) as error:
+                self._say(f"Kafka does not answer: {error or 'no answer in time'!s}")
+                continue
+            behind = [ends[each] - await client.position(each) for each in partitions]
+            if min(behind) < 0:
+                raise RetryLater(f"topic {self._topic} ends before what was read of it: it has been made anew")
+            metrics.FEED_LAG.set(sum(behind))
+            if self._board.loaded:
+                self._say(None)
+
+    def _say(self, trouble: str | None) -> None:
+        if trouble != self._trouble and trouble is not None:
+            log.warning("jobs are not up to date", reason=trouble)
+        self._trouble = trouble
+        metrics.FEED_LIVE.set(trouble is None)

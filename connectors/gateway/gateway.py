@@ -1,0 +1,60 @@
+"""The gateway as a process: feed, board, commands and HTTP under one roof."""
+
+import asyncio
+
+import structlog
+
+from connectors.gateway.access import Access
+from connectors.gateway.board import Board
+from connectors.gateway.commands import KafkaCommands
+from connectors.gateway.feed import JobsFeed
+from connectors.gateway.routes import Routes
+from connectors.gateway.server import HttpServer
+from connectors.gateway.settings import GatewaySettings
+from connectors.gateway.tasks import until_one_ends
+from schemas.settings import KafkaSettings
+from schemas.topics import Topics
+
+log = structlog.get_logger()
+
+EVICT_SECONDS = 30.0
+
+
+class Gateway:
+    """REST, event streams and a page over the topic of jobs. Any number of them can run side by side."""
+
+    def __init__(self, settings: GatewaySettings, kafka: KafkaSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._board = Board(settings)
+        self._feed = JobsFeed(kafka, topics, self._board)
+        self._commands = KafkaCommands(kafka, topics.commands, settings.kafka_timeout_seconds)
+        routes = Routes(settings, self._board, self._commands, self.not_ready)
+        self._server = HttpServer(routes.application(), settings)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once it does."""
+        return self._server.port
+
+    def not_ready(self) -> str | None:
+        return self._feed.not_ready()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set. Raises StopProcess when the port is taken, or no broker answers at start."""
+        warning = Access(self._settings).warning()
+        if warning:
+            log.warning(warning)
+        self._server.open()
+        try:
+            await self._commands.start()
+            log.info("gateway listens", host=self._settings.host, port=self.port)
+            await until_one_ends(self._server.run(stop, self._board.close), self._feed.run(), self._evict())
+        finally:
+            await self._commands.stop()
+            self._server.close()
+        log.info("gateway has ended")
+
+    async def _evict(self) -> None:
+        while True:
+            await asyncio.sleep(EVICT_SECONDS)
+            self._board.evict()

@@ -1,0 +1,110 @@
+"""What comes in: bodies, path parts and queries, as checked values or as a Problem that names the field."""
+
+import asyncio
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from connectors.gateway.channels import parse_channel
+from connectors.gateway.errors import Problem, bad_field, bad_fields
+from connectors.gateway.settings import GatewaySettings
+from schemas import Status
+from schemas.base import FileId, Name
+
+R = TypeVar("R", bound=BaseModel)
+_FILE_ID = TypeAdapter[str](FileId)
+
+
+class ListQuery(BaseModel):
+    """`GET /api/jobs?project_id=…&status=…&limit=…`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    project_id: Name | None = None
+    status: Status | None = None
+    limit: int = Field(default=100, ge=1)
+
+
+class CancelQuery(BaseModel):
+    """`DELETE /api/jobs/{file_id}?generation=…`: only if that is still the current one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generation: Name | None = None
+
+
+def checked(shape: type[R], values: Any, root: str) -> R:
+    """The values as `shape`, or a Problem; what is wrong as a whole is said of `root`."""
+    try:
+        return shape.model_validate(values)
+    except ValidationError as error:
+        raise bad_fields(error, root) from error
+
+
+def query(request: Request, shape: type[R]) -> R:
+    """The query as `shape`; of a name that is given twice the last value counts."""
+    return checked(shape, dict(request.query_params), "query")
+
+
+def file_id(request: Request) -> str:
+    """The path's file id in lower case."""
+    try:
+        return _FILE_ID.validate_python(request.path_params["file_id"])
+    except ValidationError as error:
+        raise bad_field("file_id", "should be a UUID") from error
+
+
+def channels(request: Request, limit: int) -> tuple[str, ...]:
+    """The channels of the path or of the query, each once."""
+    of_path = request.path_params.get("channel")
+    asked = [of_path] if of_path is not None else request.query_params.getlist("channel")
+    if not asked:
+        raise bad_field("channel", "is missing; name one or more, as in ?channel=file.<uuid>")
+    if len(asked) > limit:
+        raise bad_field("channel", f"at most {limit} in one stream")
+    try:
+        return tuple(dict.fromkeys(parse_channel(each) for each in asked))
+    except ValueError as error:
+        raise bad_field("channel", str(error)) from error
+
+
+def last_event_id(request: Request) -> str | None:
+    """The header that browsers send by themselves, else the query's `last_event_id`; None where both are empty."""
+    return request.headers.get("last-event-id") or request.query_params.get("last_event_id") or None
+
+
+async def json_object(request: Request, settings: GatewaySettings) -> dict[str, Any]:
+    """The body, which must be a JSON object, arrive in time and stay below the limit."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        # Not only tidiness: a page of another site can send a form without asking, but not this.
+        raise Problem(415, "Send the body with `Content-Type: application/json`.")
+    try:
+        async with asyncio.timeout(settings.body_timeout_seconds):
+            body = await _bytes(request, settings.max_body_bytes)
+    except TimeoutError as error:
+        raise Problem(408, f"The body did not arrive within {settings.body_timeout_seconds:g} seconds.") from error
+    except ClientDisconnect as error:
+        raise Problem(400, "The request ended before its body did.") from error
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise bad_field("body", "should be a JSON object")
+    return value
+
+
+async def _bytes(request: Request, limit: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    body = bytearray()
+    if not (announced.isdecimal() and int(announced) > limit):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                break
+        else:
+            return bytes(body)
+    raise Problem(413, f"The body is larger than {limit} bytes.", headers={"Connection": "close"})

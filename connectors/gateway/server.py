@@ -1,0 +1,80 @@
+"""uvicorn, run by us: our socket, no signal handlers, and an end that does not wait for ever."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from connectors.gateway.settings import GatewaySettings
+from schemas.errors import StopProcess
+
+BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the business of whoever started the process."""
+        yield
+
+
+class HttpServer:
+    """Listens from `open` on; `run` serves until `stop` is set."""
+
+    def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._socket: socket.socket | None = None
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=int(settings.close_timeout_seconds) or 1,
+            )
+        )
+
+    @property
+    def port(self) -> int:
+        assert self._socket is not None, "not open"
+        return int(self._socket.getsockname()[1])
+
+    def open(self) -> None:
+        """Raises StopProcess when the address cannot be had."""
+        host, port = self._settings.host, self._settings.port
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise StopProcess(
+                f"cannot listen on {host}:{port} (RENDERCAST_GATEWAY__HOST, RENDERCAST_GATEWAY__PORT): {error}",
+                host=host, port=port,
+            ) from error  # fmt: skip
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A reader that takes nothing, or has lost its network, would else hold its socket for ever.
+            limit = int(self._settings.send_timeout_seconds * 1000)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
+        self._socket = opened
+
+    async def run(self, stop: asyncio.Event, on_stop: Callable[[], None]) -> None:
+        """`on_stop` is called when no new connection is taken any longer, to end what would not end by itself."""
+        assert self._socket is not None, "open first"
+        serving = asyncio.create_task(self._server.serve([self._socket]))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            self._server.should_exit = True
+            on_stop()
+            await serving
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()

@@ -1,0 +1,35 @@
+"""Settings of the gateway. Read from `RENDERCAST_GATEWAY__…`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.settings import Section
+
+
+class GatewaySettings(Section):
+    """Where it listens, whom it lets in, and how much it holds."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 in a container")
+    port: int = Field(default=8080, ge=0, le=65_535, description="0 takes a free one")
+    auth: Literal["off"] = Field(default="off", description="off: everybody may read and ask for everything")
+    all_channel: bool = Field(default=True, description="whether the channel `all` (the page at `/`) may be read")
+
+    max_jobs: int = Field(default=50_000, ge=1, description="jobs held in memory; the oldest finished ones go first")
+    finished_for_seconds: float = Field(default=86_400, gt=0, description="how long a finished job is held")
+    recent_changes: int = Field(default=20_000, ge=1, description="changes held for Last-Event-ID")
+    snapshot_jobs: int = Field(default=500, ge=1, description="jobs in one snapshot or one list, at most")
+
+    max_streams: int = Field(default=10_000, ge=1, description="open event streams")
+    max_channels: int = Field(default=50, ge=1, description="channels of one event stream")
+    queue_changes: int = Field(default=256, ge=2, description="changes waiting for one reader before it is dropped")
+    ping_seconds: float = Field(default=15, gt=0, description="silence after which a stream sends a comment")
+    retry_seconds: float = Field(default=2, gt=0, description="when a browser is told to connect again, at the soonest")
+    send_timeout_seconds: float = Field(default=30, gt=0, description="how long a reader may take nothing at all")
+
+    kafka_timeout_seconds: float = Field(
+        default=5, gt=0, description="how long a command waits for the broker's answer"
+    )
+    max_body_bytes: int = Field(default=1_048_576, ge=1, description="size of a request's body")
+    body_timeout_seconds: float = Field(default=10, gt=0, description="how long a request's body may take to arrive")
+    close_timeout_seconds: float = Field(default=5, gt=0, le=8, description="how long open requests have at the end")

@@ -1,0 +1,114 @@
+"""The answer that never ends: a stream of server-sent events, as an ASGI response of its own.
+
+Written by hand for its bounds: a queue per reader, a deadline for every write, and one place that ends all streams.
+(sse-starlette replaces a method of uvicorn's server when it is imported.)
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Iterable, Iterator
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from connectors.gateway import frames, metrics
+from connectors.gateway.board import Board
+from connectors.gateway.settings import GatewaySettings
+from connectors.gateway.subscriber import Subscriber
+
+CHUNK_BYTES = 32_768
+HEADERS = {"Cache-Control": "no-transform, no-cache", "X-Accel-Buffering": "no"}
+_FAREWELLS = {
+    "slow": frames.SLOW,
+    "closing": frames.comment("the gateway is closing; connect again"),
+    "reading anew": frames.comment("the gateway reads all jobs anew; connect again"),
+}
+
+
+class EventStream(Response):
+    """First a snapshot, or what was missed since `last_event_id`; then every change of the channels."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, board: Board, settings: GatewaySettings, channels: tuple[str, ...], last_event_id: str | None
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers(HEADERS)
+        self._board, self._settings = board, settings
+        self._channels, self._last_event_id = channels, last_event_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body"})
+            return
+        with self._board.joined(self._channels) as subscriber:
+            leaving = asyncio.create_task(_notice_leaving(receive, subscriber))
+            try:
+                await self._write(subscriber, send)
+            except TimeoutError:  # not even the goodbye would arrive: returning now makes the server close
+                metrics.SLOW_READERS.inc()
+            finally:
+                leaving.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await leaving
+
+    async def _write(self, subscriber: Subscriber, send: Send) -> None:
+        # Readers that lost the same gateway do not all come back in the same moment.
+        retry_seconds = self._settings.retry_seconds * random.uniform(1, 2)  # noqa: S311 - no secret
+        await self._send(send, frames.retry(retry_seconds))
+        while not self._board.loaded and not subscriber.ended:
+            if not await subscriber.wait(self._settings.ping_seconds):
+                await self._send(send, frames.comment("the jobs are being read"))
+        if not subscriber.ended:
+            await self._send_all(send, self._board.beginning(subscriber, self._last_event_id))
+            await self._follow(subscriber, send)
+        farewell = _FAREWELLS.get(subscriber.ended or "gone")
+        if farewell:
+            await self._send(send, farewell, more=False)
+        if subscriber.ended == "slow":
+            metrics.SLOW_READERS.inc()
+
+    async def _follow(self, subscriber: Subscriber, send: Send) -> None:
+        ending = self._board.ending(self._channels)
+        while True:
+            changes = subscriber.take()
+            await self._send_all(send, [frames.job(each, ending) for each in changes])
+            if changes:
+                continue
+            if subscriber.ended:
+                return
+            if not await subscriber.wait(self._settings.ping_seconds):
+                await self._send(send, frames.comment("ping", self._board.position(self._channels)))
+
+    async def _send_all(self, send: Send, parts: list[bytes]) -> None:
+        for chunk in _chunks(parts):
+            await self._send(send, chunk)
+        metrics.EVENTS_SENT.inc(len(parts))
+
+    async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        async with asyncio.timeout(self._settings.send_timeout_seconds):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _notice_leaving(receive: Receive, subscriber: Subscriber) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    subscriber.end("gone")
+
+
+def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Joined to about CHUNK_BYTES: few system calls, and never all that waits in one piece of memory."""
+    held: list[bytes] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= CHUNK_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,132 @@
+"""Answers of the REST calls: the file, the project, and what a generate call has begun."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from connectors.upstream.parser import files, values
+from connectors.upstream.parser.results import (
+    Broken,
+    Endpoint,
+    Finding,
+    Generated,
+    Ignored,
+    Missing,
+    Parsed,
+    Sight,
+)
+from connectors.upstream.parser.values import Unreadable
+from schemas.base import Kind
+
+
+def parse_answer(body: object, endpoint: Endpoint, sight: Sight, file_id: str | None = None) -> Parsed:
+    """What the answer to a call says; `body` is its bytes, or what was read of them already.
+
+    `file_id` is the file that was asked for: an answer about another one is ignored.
+    """
+    raw = values.raw(body) if isinstance(body, str) else body if isinstance(body, bytes) else None
+    try:
+        answer = body if raw is None else values.load(raw)
+        return Parsed.of(_READERS[endpoint](answer, sight, file_id))
+    except Unreadable as error:
+        return Parsed(broken=(Broken(error.reason, raw or b""),))
+    except ValidationError as error:
+        return Parsed(broken=(Broken(values.blame(error), raw or b""),))
+
+
+def parse_refusal(body: bytes) -> tuple[str, str]:
+    """The field and the server's words of a refused call, each "" where it names none (both shapes of 422)."""
+    try:
+        answer = values.load(body)
+    except Unreadable:
+        return "", values.text(body.decode("utf-8", "replace").strip()) or ""
+    if not isinstance(answer, dict):
+        return "", values.text(answer) or ""
+    for key in ("errors", "detail"):
+        listed = answer.get(key)
+        if isinstance(listed, list) and listed:
+            first = values.as_dict(listed[0])
+            path = first.get("loc")
+            where = path if isinstance(path, list) else [first.get("field")]
+            field = ".".join(str(part) for part in where if isinstance(part, str | int) and part != "body")
+            return values.text(field) or "", values.text(first.get("msg")) or values.words(first) or ""
+    return "", values.words(answer) or ""
+
+
+def _file(answer: object, sight: Sight, asked: str | None) -> Iterator[Finding]:
+    if not isinstance(answer, dict):
+        raise Unreadable("not_an_object")
+    named = values.uuid(answer.get("id"), "file")
+    if named is None and not (asked and ("url" in answer or "tasks" in answer)):
+        raise Unreadable("not_a_file")
+    if asked and named not in (None, asked):
+        yield Ignored("another_file")
+        return
+    yield from files.snapshot(answer, named or str(asked), sight)
+
+
+def _project(answer: object, sight: Sight, asked: str | None) -> Iterator[Finding]:
+    if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+        raise Unreadable("not_a_project")
+    for item in answer["data"]:
+        value = values.as_dict(values.as_dict(item).get("value"))
+        try:
+            file_id = values.uuid(value.get("file_id"), "file")
+        except Unreadable as error:
+            yield Ignored(error.reason)
+            continue
+        if file_id is None:
+            yield Ignored("no_file")
+        elif not asked or asked == file_id:
+            yield from _item({"type": item.get("type"), **value}, file_id, sight)
+
+
+def _item(body: dict[str, Any], file_id: str, sight: Sight) -> Iterator[Finding]:
+    for each in files.result(body, file_id, sight, "url"):
+        yield Missing(file_id) if each == Ignored("no_url") else each
+
+
+def _generated(kind: Kind) -> Callable[[object, Sight, str | None], Iterator[Finding]]:
+    def read(answer: object, sight: Sight, asked: str | None) -> Iterator[Finding]:  # noqa: ARG001 - readers are of one shape
+        for each in answer if isinstance(answer, list) else [answer]:
+            yield _begun(each, kind)
+
+    return read
+
+
+def _begun(answer: object, kind: Kind) -> Generated | Ignored:
+    if not isinstance(answer, dict):
+        return Ignored("not_an_object")
+    data = answer.get("data")
+    item = values.as_dict(data[0]) if isinstance(data, list) and data else {}
+    value = values.as_dict(item.get("value"))
+    file_id = _first("file", answer.get("id"), value.get("file_id"), item.get("id"), answer.get("fileId"))
+    if file_id is None:
+        return Ignored("no_file_id")
+    return Generated(
+        file_id=file_id,
+        project_id=_first("project", answer.get("project_id"), value.get("project_id"), answer.get("projectId")),
+        upstream_generation_id=files.upstream_generation_id(answer) or files.upstream_generation_id(value),
+        kind=files.kind(answer) or kind,
+    )
+
+
+def _first(prefix: str, *candidates: object) -> str | None:
+    """The first candidate that is a UUID."""
+    for each in candidates:
+        try:
+            found = values.uuid(each, prefix)
+        except Unreadable:
+            continue
+        if found:
+            return found
+    return None
+
+
+_READERS: dict[Endpoint, Callable[[object, Sight, str | None], Iterator[Finding]]] = {
+    "file": _file,
+    "project": _project,
+    "generate-video": _generated("video"),
+    "generate-image": _generated("image"),
+}

@@ -1,0 +1,160 @@
+"""Frames of the event stream: one JSON object each, `{"type", "object"}` (the table in `upstream.md`)."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from connectors.upstream.parser import files, values
+from connectors.upstream.parser.results import Broken, Channel, Finding, Ignored, Parsed, Sight
+from connectors.upstream.parser.values import Unreadable
+from schemas.observations import Failure, Progress, TaskChange
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """`body` is the object where it is one, else the frame itself; `said` is the object where it is a text."""
+
+    channel: Channel
+    sight: Sight
+    body: dict[str, Any]
+    said: object
+
+    def subject(self, named: object) -> str:
+        """The file a frame is about. One that names no file is the channel's, if the channel is a file's."""
+        found = values.uuid(named, "file")
+        if self.channel.kind != "file":
+            if found is None:
+                raise Unreadable("names_no_file")
+            return found
+        if found not in (None, self.channel.id):
+            raise Unreadable("another_file")
+        return self.channel.id
+
+    def facts(self, file_id: str) -> dict[str, Any]:
+        """The fields that every observation has."""
+        return {
+            "file_id": file_id,
+            "source": self.sight.source,
+            "observed_at": self.sight.observed_at,
+            "generation": self.sight.generations.get(file_id),
+        }
+
+
+def parse_frame(data: str, channel: Channel, sight: Sight) -> Parsed:
+    """What one frame's `data` says. Observations of a `file.` channel are about that file only."""
+    if not data.strip():
+        return Parsed(ignored=(Ignored("empty"),))
+    try:
+        frame = values.load(data)
+    except Unreadable as error:
+        return Parsed(broken=(Broken(error.reason, values.raw(data)),))
+    if not isinstance(frame, dict):
+        return Parsed(broken=(Broken("not_an_object", values.raw(data)),))
+    kind = frame.get("type")
+    read = _READERS.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        return Parsed(ignored=(Ignored("unknown_type"),))
+    return Parsed.of(_findings(read, _unfold(frame, channel, sight), str(kind)))
+
+
+def _unfold(frame: dict[str, Any], channel: Channel, sight: Sight) -> _Frame:
+    found = frame.get("object")
+    if isinstance(found, str) and found.lstrip().startswith("{"):
+        with contextlib.suppress(Unreadable):
+            found = values.load(found)
+    body = found if isinstance(found, dict) else frame if found is None else {}
+    return _Frame(channel, sight, body, found)
+
+
+def _findings(read: Callable[[_Frame], Iterator[Finding]], frame: _Frame, kind: str) -> Iterator[Finding]:
+    try:
+        for each in read(frame):
+            yield Ignored(each.reason, kind) if isinstance(each, Ignored) else each
+    except Unreadable as error:
+        yield Ignored(error.reason, kind)
+    except ValidationError as error:
+        yield Ignored(values.blame(error), kind)
+
+
+def _render_progress(frame: _Frame) -> Iterator[Finding]:
+    body = frame.body
+    file_id = frame.subject(body.get("file_id"))
+    found = values.percent(body.get("progress") if isinstance(frame.said, dict | None) else frame.said)
+    if found is None:
+        raise Unreadable("no_progress")
+    yield Progress(**frame.facts(file_id), progress=found, message=values.text(body.get("message")))
+
+
+def _render_result(frame: _Frame) -> Iterator[Finding]:
+    body = frame.body
+    if "file_id" not in body and files.is_file(body):
+        yield from files.snapshot(body, frame.subject(body.get("id")), frame.sight)
+    else:
+        yield from files.result(body, frame.subject(body.get("file_id")), frame.sight, "url", "file_url")
+
+
+def _file(frame: _Frame) -> Iterator[Finding]:
+    if not isinstance(frame.said, dict):
+        raise Unreadable("no_object")
+    yield from files.snapshot(frame.body, frame.subject(frame.body.get("id")), frame.sight)
+
+
+def _task(frame: _Frame) -> Iterator[Finding]:
+    body = frame.body
+    file_id = frame.subject(body.get("file_id"))
+    if body.get("result_url"):
+        yield from files.result(body, file_id, frame.sight, "result_url")
+    yield _task_change(frame, file_id, "id")
+
+
+def _task_status(frame: _Frame) -> Iterator[Finding]:
+    yield _task_change(frame, frame.subject(frame.body.get("file_id")), "task_id")
+
+
+def _task_change(frame: _Frame, file_id: str, id_key: str) -> TaskChange:
+    status = values.status(frame.body.get("status"))
+    if status is None:
+        raise Unreadable("no_status")
+    task_id = values.name(frame.body.get(id_key))
+    return TaskChange(**frame.facts(file_id), task_id=task_id, status=status, message=values.words(frame.body))
+
+
+def _data(frame: _Frame) -> Iterator[Finding]:
+    value = frame.body.get("value")
+    if not isinstance(value, dict) or not (value.get("url") or value.get("file_url")):
+        raise Unreadable("no_file_url")
+    body = {"type": frame.body.get("type"), **value}
+    yield from files.result(body, frame.subject(value.get("file_id")), frame.sight, "url", "file_url")
+
+
+def _error(frame: _Frame) -> Iterator[Finding]:
+    named = frame.body.get("file_id")
+    file_id = frame.subject(named)
+    yield Failure(
+        **frame.facts(file_id),
+        reason="upstream_error",
+        message=values.words(frame.body if isinstance(frame.said, dict | None) else frame.said),
+        task_id=values.name(frame.body.get("task_id")),
+        named=bool(named),
+    )
+
+
+def _not_ours(frame: _Frame) -> Iterator[Finding]:  # noqa: ARG001 - readers are of one shape
+    yield Ignored("not_ours")
+
+
+_READERS: dict[str, Callable[[_Frame], Iterator[Finding]]] = {
+    "render_progress": _render_progress,
+    "render_result": _render_result,
+    "file": _file,
+    "task": _task,
+    "task_status": _task_status,
+    "data": _data,
+    "entity": _not_ours,
+    "scene": _not_ours,
+    "error": _error,
+    "test": _not_ours,
+}

@@ -1,0 +1,37 @@
+"""What of the upstream's words is a reason to look at the file, and what is news of the job. Pure."""
+
+from connectors.upstream.parser import Ignored, Parsed
+from schemas import Failure, Observation, Progress, Snapshot, TaskChange
+
+_ENDINGS = frozenset({"render_result", "task", "task_status", "error"})
+_WITHOUT_ADDRESS = frozenset({"names_no_file", "no_url", "bad_url"})
+
+
+def asks_for_look(seen: Parsed) -> bool:
+    """Whether what was said means "ask me": an end without its URL, or an error without its file.
+
+    A snapshot never does: it is itself the answer to a look.
+    """
+    return any(_is_question(each) for each in seen.observations) or any(_hides_an_end(each) for each in seen.ignored)
+
+
+def awaits_url(seen: Observation) -> bool:
+    """Whether the upstream says the work is done and has not said where the result is: the URL comes later."""
+    if isinstance(seen, Snapshot):
+        return seen.url is None and seen.task_status == "completed"
+    return isinstance(seen, TaskChange) and seen.status == "completed"
+
+
+def is_news(seen: Observation, progress: float) -> bool:
+    """Whether the job moved, `progress` being the highest percent known so far: what the job clock waits for."""
+    return seen.progress > progress if isinstance(seen, Progress) else not isinstance(seen, Snapshot)
+
+
+def _is_question(seen: Observation) -> bool:
+    if isinstance(seen, TaskChange):
+        return seen.status == "completed"
+    return isinstance(seen, Failure) and not seen.named
+
+
+def _hides_an_end(ignored: Ignored) -> bool:
+    return ignored.type in _ENDINGS and ignored.reason in _WITHOUT_ADDRESS

@@ -1,0 +1,161 @@
+"""Apache Kafka on this machine from its own jars: one KRaft node, its own data directory, free ports."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from base64 import urlsafe_b64encode
+from importlib.resources import as_file, files
+from pathlib import Path
+from types import TracebackType
+from uuid import uuid4
+
+from schemas.errors import StopProcess
+
+KAFKA_VERSION = "4.1.0"
+START_SECONDS = 60
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=8
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=500
+"""
+
+
+def can_run() -> bool:
+    """Whether Java and Maven are on the path."""
+    return shutil.which("java") is not None and shutil.which("mvn") is not None
+
+
+def jars() -> Path:
+    """The directory with Kafka's jars; Maven fetches them once, into the user's cache directory."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rendercast" / f"kafka-{KAFKA_VERSION}"
+    if not (cache / ".complete").exists():
+        partial = cache.with_name(f"{cache.name}.{os.getpid()}")
+        with as_file(files("rendercast.broker") / "pom.xml") as pom:
+            fetched = subprocess.run(
+                ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={partial}"],
+                capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+        if fetched.returncode != 0:
+            raise StopProcess(f"Maven could not fetch Apache Kafka {KAFKA_VERSION}: {fetched.stdout[-2000:]}")
+        (partial / ".complete").touch()
+        if not (cache / ".complete").exists():  # another process may have been quicker
+            shutil.rmtree(cache, ignore_errors=True)
+            partial.rename(cache)
+        shutil.rmtree(partial, ignore_errors=True)
+    return cache
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class LocalBroker:
+    """A broker with a life of its own: it can be killed and started again on the same data and ports."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port, self.controller_port = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns when the broker accepts connections. Raises StopProcess with the end of its log."""
+        config = self.directory / "server.properties"
+        if not config.exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            config.write_text(
+                _PROPERTIES.format(port=self.port, controller_port=self.controller_port, data=self.directory / "data")
+            )
+            self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(config)).wait()
+        self._process = self._java("kafka.Kafka", str(config))
+        give_up = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                log = self._log.read_text(errors="replace")[-2000:]
+                self.stop()
+                raise StopProcess(f"the local Kafka broker did not start: {log}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """An orderly stop; a kill after ten seconds."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """What a power cut does to the process."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "broker.log"
+
+    def _java(self, main: str, *args: str) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [
+                    "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars()}/*", main, *args,
+                ],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,  # a Ctrl-C in the terminal is its owner's to handle
+            )  # fmt: skip
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def __enter__(self) -> "LocalBroker":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _cluster_id() -> str:
+    """Kafka's form of a random UUID: 22 characters of URL-safe base64."""
+    return urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")

@@ -1,0 +1,42 @@
+"""Running one process: signals, monitoring, and what its end means."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from rendercast.monitoring import Monitoring
+from rendercast.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """What a room gives: work until `stop` is set, then a clean end within ten seconds."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+    def not_ready(self) -> str | None: ...
+
+
+def run(make: Callable[[], Service], settings: Settings) -> None:
+    """Run a service in this process until SIGTERM or SIGINT. Its errors go to the caller."""
+    monitoring = Monitoring(settings.monitoring.host, settings.monitoring.port)
+    try:
+        asyncio.run(_serve(make, monitoring))
+    finally:
+        monitoring.close()
+
+
+async def _serve(make: Callable[[], Service], monitoring: Monitoring) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    service = make()
+    monitoring.not_ready = service.not_ready
+    log.info("started", monitoring_port=monitoring.port)
+    await service.run(stop)
+    log.info("stopped")

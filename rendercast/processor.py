@@ -1,0 +1,25 @@
+"""Starting the Faust worker in this process."""
+
+import asyncio
+
+import faust
+import structlog
+
+from rendercast import topics
+from rendercast.monitoring import Monitoring
+from rendercast.settings import Settings
+from streams.app import create_app
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Returns after SIGTERM or SIGINT, when the partitions have been handed over."""
+    monitoring = Monitoring(settings.monitoring.host, settings.monitoring.port)
+    asyncio.run(topics.require(settings.kafka, settings.topics))
+    app = create_app(settings.kafka, settings.topics, settings.processor)
+    monitoring.not_ready = app.transport.lanes.not_ready
+    log.info("started", monitoring_port=monitoring.port)
+    # Faust's own set-up of logging would replace ours, and turns the root logger to DEBUG at level WARN and above
+    worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel="INFO")
+    worker.execute_from_commandline()

@@ -1,0 +1,60 @@
+"""All settings, from `RENDERCAST_<SECTION>__<FIELD>`."""
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import StopProcess
+from schemas.settings import KafkaSettings, Section, TopicSettings
+from streams.settings import ProcessorSettings
+
+PREFIX = "RENDERCAST_"
+
+
+class MonitoringSettings(Section):
+    """Where a process answers `/healthz`, `/readyz` and `/metrics`."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9464, ge=0, le=65_535, description="0: any free one, told in the log")
+
+
+class LogSettings(Section):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Each section is handed to the room that it belongs to."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    log: LogSettings = LogSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    processor: ProcessorSettings = ProcessorSettings()
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings, or StopProcess with one line per wrong variable."""
+    unknown = [
+        f"{name}: there is no such setting; sections are {', '.join(Settings.model_fields)}"
+        for name in environment
+        if name.startswith(PREFIX)
+        and not name.startswith(f"{PREFIX}TEST_")
+        and name.removeprefix(PREFIX).lower().partition("__")[0] not in Settings.model_fields
+    ]
+    try:
+        found = Settings()
+    except ValidationError as error:
+        unknown += [
+            f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: {each['msg']}"
+            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    if unknown:
+        raise StopProcess("settings:\n  " + "\n  ".join(unknown))
+    return found

@@ -1,0 +1,102 @@
+"""The Faust app. `faust -A streams.app worker` and `rendercast processor` run the same one.
+
+commands, upstream ──► agent ──► lane of the partition ──► advance() ──► one transaction ──► all topics downstream
+"""
+
+import time
+from typing import Any
+
+import faust
+from faust.types import StreamT
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.settings import KafkaSettings, TopicSettings
+from streams import metrics
+from streams.exactly_once import BulkTables, HeldPartition, LaneTable, RawRecord, install
+from streams.exactly_once import metrics as engine_metrics
+from streams.settings import ProcessorSettings
+from streams.step import Effects, Stepper
+
+
+def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorSettings) -> faust.App:
+    """The processor as a Faust app with the table `jobs`; `app.transport.lanes` tells whether it is ready."""
+    names = topics.names
+    sources = (names.commands, names.upstream)
+    settings.data_directory.mkdir(parents=True, exist_ok=True)  # Faust makes no parents
+    app = faust.App(
+        settings.group or f"{topics.prefix}processor",
+        broker=[f"kafka://{server}" for server in kafka.servers],
+        datadir=settings.data_directory,
+        store="memory://",
+        TableManager=BulkTables,
+        Table=LaneTable,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=topics.partitions,
+        table_standby_replicas=0,
+        stream_wait_empty=False,
+        consumer_group_instance_id=settings.instance_id,
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.heartbeat_interval,
+        broker_commit_interval=settings.commit_interval,
+        broker_max_poll_records=settings.engine.max_poll_records,
+    )
+    raw: dict[str, Any] = {
+        "key_type": bytes, "key_serializer": "raw", "value_type": bytes, "value_serializer": "raw",
+    }  # fmt: skip
+    app.Table(
+        "jobs", key_type=bytes, value_type=bytes, partitions=topics.partitions,
+        changelog_topic=app.topic(names.jobs, compacting=True, partitions=topics.partitions, **raw),
+    )  # fmt: skip
+    stepper = Stepper(names)
+
+    async def step(held: HeldPartition, records: list[RawRecord]) -> None:
+        effects = stepper(held.rows, records)
+        if effects.out:
+            started = time.perf_counter()
+            await held.transact(effects.out)
+            engine_metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
+        effects.write_to(held.rows)
+        engine_metrics.STEP_RECORDS.observe(len(records))
+        count(effects)
+
+    lanes = install(app, kafka, names.jobs, sources, step, settings.engine)
+
+    @app.agent(app.topic(*sources, **raw))
+    async def route(stream: StreamT[bytes]) -> None:
+        async for event in stream.noack().events():  # the lane acks, after its transaction
+            lanes.put(event)
+
+    return app
+
+
+def count(effects: Effects) -> None:
+    """Tell Prometheus what a committed step has done."""
+    for (source, verdict), times in effects.verdicts.items():
+        metrics.EVENTS.labels(source, verdict).inc(times)
+    for reason, times in effects.dead_letters.items():
+        metrics.DEAD_LETTERS.labels(reason).inc(times)
+    metrics.REPLAYS.inc(effects.replays)
+    for each in effects.completions:
+        metrics.OUTCOMES.labels(each.outcome, each.won_by or "none", str(each.late).lower()).inc()
+        metrics.JOB_SECONDS.labels(each.outcome).observe((each.finished_at - each.tracked_at).total_seconds())
+
+
+class _Environment(BaseSettings):
+    """The part of `RENDERCAST_…` that the processor reads when Faust's own command starts it."""
+
+    model_config = SettingsConfigDict(env_prefix="RENDERCAST_", env_nested_delimiter="__", extra="ignore")
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    processor: ProcessorSettings = ProcessorSettings()
+
+
+def __getattr__(name: str) -> Any:
+    """`streams.app.app`, made when it is asked for: importing this module does nothing."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = _Environment()
+    globals()[name] = create_app(found.kafka, found.topics, found.processor)
+    return globals()[name]

@@ -1,0 +1,108 @@
+"""A lane: what waits on one partition number, of all source topics, is one step after the other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from faust.types import TP, EventT
+
+from streams.exactly_once import metrics
+from streams.exactly_once.batch import RawRecord
+from streams.exactly_once.exits import end_process
+from streams.exactly_once.held import HeldPartition
+from streams.exactly_once.settings import EngineSettings
+from streams.exactly_once.source_queue import SourceQueue, merge
+
+StepFunction = Callable[[HeldPartition, list[RawRecord]], Awaitable[None]]
+
+
+class Place(NamedTuple):
+    """Where a source partition is read from, and how far it reaches."""
+
+    position: int
+    end: int
+
+
+class Flow(Protocol):
+    """The consumer's tap of a partition."""
+
+    def on_buffer_full(self, tp: TP) -> None: ...
+
+    def on_buffer_drop(self, tp: TP) -> None: ...
+
+
+class Lane:
+    """Takes batches in order and steps through them; while one step waits for the broker the next one collects."""
+
+    def __init__(
+        self, held: HeldPartition, places: Mapping[TP, Place], epoch: int,
+        flow: Flow, step: StepFunction, settings: EngineSettings,
+    ) -> None:  # fmt: skip
+        self._held, self._epoch = held, epoch
+        self._flow, self._step, self._settings = flow, step, settings
+        self._queues = {tp: SourceQueue(*place) for tp, place in sorted(places.items())}
+        self._more = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.create_task(self._run(), name=f"lane {held.number}")
+
+    def put(self, event: EventT) -> None:
+        """Queue a batch. One that does not begin where the last one ended means a lost delivery: the process ends."""
+        tp, batch = event.message.tp, event.value
+        if batch.epoch != self._epoch:
+            metrics.VOID_BATCHES.inc()  # fetched before a rebalance; whoever owns the partition now fetches it again
+            return
+        queue = self._queues[tp]
+        if batch.start != queue.position:
+            end_process(
+                "a delivery was lost between consumer and lane",
+                tp=str(tp), expected=queue.position, start=batch.start, end=batch.end,
+            )  # fmt: skip
+        queue.put(event)
+        for each, end in batch.ends.items():
+            self._queues[each].end = max(self._queues[each].end, end)
+        self._more.set()
+        if queue.waiting > self._settings.lane_records:
+            self._flow.on_buffer_full(tp)
+
+    async def close(self) -> None:
+        """The step in hand ends and is acked; what waits is dropped: it will be delivered again."""
+        self._closing = True
+        self._more.set()
+        _, unfinished = await asyncio.wait({self._task}, timeout=self._settings.step_timeout)
+        if unfinished:
+            end_process("a step does not end", partition=self._held.number)
+
+    async def _run(self) -> None:
+        try:
+            while not self._closing:
+                records, finished = merge(tuple(self._queues.values()), self._settings.step_records)
+                if records:
+                    await self._step(self._held, records)
+                elif not finished:
+                    await self._wait()
+                    continue
+                for event in finished:
+                    event.ack()
+                if not self._closing:
+                    self._open_taps()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the process ends on anything
+            end_process("a step failed", partition=self._held.number, error=repr(error))
+
+    async def _wait(self) -> None:
+        """For the next batch; if one waits for another topic's, not for long."""
+        self._more.clear()
+        blocked = any(queue.waiting for queue in self._queues.values())
+        try:
+            async with asyncio.timeout(self._settings.merge_timeout if blocked else None):
+                await self._more.wait()
+        except TimeoutError:
+            metrics.MERGE_TIMEOUTS.inc()
+            for queue in self._queues.values():
+                queue.end = queue.position  # go on without; the next fetch tells anew
+
+    def _open_taps(self) -> None:
+        for tp, queue in self._queues.items():
+            if queue.waiting <= self._settings.lane_records // 2:
+                self._flow.on_buffer_drop(tp)

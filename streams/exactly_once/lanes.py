@@ -1,0 +1,108 @@
+"""All lanes of this process, and the partitions it holds from one rebalance to the next."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+import structlog
+from faust.types import TP, EventT
+
+from schemas.settings import KafkaSettings
+from streams.exactly_once import changelog, metrics
+from streams.exactly_once.held import HeldPartition
+from streams.exactly_once.lane import Flow, Lane, Place, StepFunction
+from streams.exactly_once.settings import EngineSettings
+
+log = structlog.get_logger()
+
+
+class Lanes:
+    """The engine's state. `assign` comes first in a rebalance, then `open`; `close` when partitions are revoked."""
+
+    def __init__(
+        self, app_id: str, kafka: KafkaSettings, changelog_topic: str, sources: frozenset[str],
+        step: StepFunction, settings: EngineSettings,
+    ) -> None:  # fmt: skip
+        self.sources = sources
+        self.settings = settings
+        self.held: dict[int, HeldPartition] = {}
+        self.flow: Flow | None = None  # the consumer, once Faust has made it
+        self.stopped = False
+        self._app_id, self._kafka, self._changelog, self._step = app_id, kafka, changelog_topic, step
+        self._lanes: dict[int, Lane] = {}
+        self._generation = -1
+        self._assigning = asyncio.Lock()
+        self._recovering = True
+
+    def put(self, event: EventT) -> None:
+        """Give a batch to its lane; the agent's whole work."""
+        lane = self._lanes.get(event.message.partition)
+        if lane is None:
+            metrics.VOID_BATCHES.inc()
+        else:
+            lane.put(event)
+
+    def not_ready(self) -> str | None:
+        """Why events are not being processed, or None. A worker without partitions is ready: it stands by."""
+        if self.stopped:
+            return "stopping"
+        return "recovering the rows of its partitions" if self._recovering else None
+
+    def open(self, places: Mapping[TP, Place], epoch: int) -> None:
+        """Start a lane for each partition number. `places` is where each source partition was sought to."""
+        if self.stopped:
+            return
+        assert self.flow is not None
+        by_number: dict[int, dict[TP, Place]] = defaultdict(dict)
+        for tp, place in places.items():
+            by_number[tp.partition][TP(*tp)] = place
+        self._lanes = {
+            number: Lane(self.held[number], places_of_one, epoch, self.flow, self._step, self.settings)
+            for number, places_of_one in by_number.items()
+        }
+        self._recovering = False
+
+    async def close(self) -> None:
+        """Let every step in hand end; drop what waits."""
+        self._recovering = True
+        lanes, self._lanes = self._lanes, {}
+        await asyncio.gather(*[lane.close() for lane in lanes.values()])
+
+    async def assign(self, wanted: set[int], generation: int) -> None:
+        """Hold exactly `wanted`: fence the old owners first, then read the rows.
+
+        In this order, because a row that an old owner commits after we have read would be missed. A partition is
+        kept from the last rebalance only if no generation was missed: somebody else may have had it in between.
+        """
+        async with self._assigning:
+            kept = wanted & set(self.held) if generation == self._generation + 1 else set()
+            self._generation = generation
+            await self.release(set(self.held) - kept)
+            started, new = time.monotonic(), sorted(wanted - kept)
+            fenced: dict[int, HeldPartition] = {}
+            try:
+                await asyncio.gather(*[self._fence(number, fenced) for number in new])
+                async with asyncio.timeout(self.settings.load_timeout):
+                    rows = await changelog.load(
+                        self._kafka, self._changelog, new, on_records=metrics.RECOVERED_RECORDS.inc
+                    )
+            except BaseException:
+                await asyncio.gather(*[held.release() for held in fenced.values()])
+                raise
+            for number, held in fenced.items():
+                held.rows = rows[number]
+                self.held[number] = held
+            metrics.HELD_PARTITIONS.set(len(self.held))
+            log.info(
+                "partitions assigned",
+                partitions=sorted(wanted), kept=sorted(kept), rows=sum(map(len, rows.values())),
+                seconds=round(time.monotonic() - started, 3),
+            )  # fmt: skip
+
+    async def release(self, numbers: set[int]) -> None:
+        """Let partitions go."""
+        await asyncio.gather(*[self.held.pop(number).release() for number in numbers])
+
+    async def _fence(self, number: int, fenced: dict[int, HeldPartition]) -> None:
+        fenced[number] = await HeldPartition.fence(self._app_id, number, self._kafka, self.settings)

@@ -1,0 +1,14 @@
+"""Metrics of the processor's rules. The engine's stand in `streams.exactly_once.metrics`."""
+
+from prometheus_client import Counter, Histogram
+
+EVENTS = Counter(
+    "rendercast_processor_events_total", "Events applied, by what told and what came of it", ["source", "verdict"]
+)
+OUTCOMES = Counter("rendercast_processor_outcomes_total", "Outcomes announced", ["outcome", "source", "late"])
+REPLAYS = Counter("rendercast_processor_replays_total", "Events skipped because the job's document has them already")
+DEAD_LETTERS = Counter("rendercast_processor_dead_letters_total", "Records that can never work", ["reason"])
+JOB_SECONDS = Histogram(
+    "rendercast_processor_job_seconds", "From Track to outcome", ["outcome"],
+    buckets=(1, 5, 15, 30, 60, 120, 240, 420, 600, 900, 1_800),
+)  # fmt: skip

@@ -1,0 +1,35 @@
+"""A real Kafka for every test that asks for one: the same three ways in which the demo gets its own."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from rendercast import topics as admin
+from rendercast.broker.obtain import kafka as obtain_kafka
+from schemas.errors import StopProcess
+from schemas.settings import KafkaSettings, TopicSettings
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
+    """A broker for the session. A machine without one fails in CI; elsewhere the tests are skipped, loudly."""
+    try:
+        with obtain_kafka(
+            os.environ.get("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS"), tmp_path_factory.mktemp("kafka")
+        ) as servers:
+            yield KafkaSettings(bootstrap_servers=servers)
+    except StopProcess as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def topics(kafka: KafkaSettings) -> TopicSettings:
+    """All topics under a prefix of this test's own, with two partitions."""
+    settings = TopicSettings(prefix=f"test-{uuid.uuid4().hex[:8]}.", partitions=2)
+    asyncio.run(admin.apply(kafka, settings))
+    return settings
