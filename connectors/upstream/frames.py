@@ -29,7 +29,7 @@ class FrameDecoder:
     """Feed it the pieces as they come: however they were cut, the frames are the same.
 
     Lines are found here, in bytes, because httpx-sse's line decoder holds an event that ends in CR back until more
-    comes, and has no bound. What a line means is httpx-sse's business.
+    comes, and has no bound. What data lines add up to is httpx-sse's business; the upstream sends no other fields.
     """
 
     def __init__(self) -> None:
@@ -74,13 +74,12 @@ class FrameDecoder:
             self._first = False
         if not line:
             return self._end_event()
-        if line.startswith(_DATA):
+        if line.startswith(_DATA) and not self._too_long:
             self._has_data = True
             room = MAX_FRAME_BYTES - self._held
-            self._too_long |= len(line) > room
-            line = line[: max(room, len(_DATA))]
+            self._too_long = len(line) > room
             self._held += len(line)
-        self._events.decode(line[:MAX_FRAME_BYTES].decode("utf-8", "surrogateescape"))
+            self._events.decode(line[:room].decode("utf-8", "surrogateescape"))
         return []
 
     def _end_event(self) -> list[Frame]:

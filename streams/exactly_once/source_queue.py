@@ -67,13 +67,13 @@ def merge(queues: Sequence[SourceQueue], most: int) -> tuple[list[RawRecord], li
     records: list[RawRecord] = []
     finished = _finished(queues)
     while len(records) < most and not any(queue.is_behind for queue in queues):
-        ready = [queue for queue in queues if queue.waiting]
+        ready = sorted((queue.timestamp, order) for order, queue in enumerate(queues) if queue.waiting)
         if not ready:
             break
-        first = min(ready, key=lambda queue: queue.timestamp)
-        until = min((queue.timestamp for queue in ready if queue is not first), default=ALONE)
-        records += first.take(until, most - len(records))
-        finished += first.finished()
+        first = ready[0][1]
+        until = ready[1][0] - (ready[1][1] < first) if len(ready) > 1 else ALONE  # an earlier queue's equal goes first
+        records += queues[first].take(until, most - len(records))
+        finished += queues[first].finished()
     return records, finished
 
 

@@ -1,0 +1,103 @@
+"""The records as other teams read them."""
+
+import orjson
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
+from cloudevents.core.formats.json import JSONFormat
+
+from schemas import Cancel, Check, Completion, Job, Progress, Snapshot, Stored, Track, Watch, utcnow
+from schemas.codec import decode_command, decode_observation, encode
+from schemas.errors import RejectRecord
+from schemas.headers import headers
+from schemas.ids import outcome_id
+from schemas.topics import Topics
+
+FILE = "998d1234-5678-4abc-8def-0123456789ab"
+NOW = utcnow()
+RECORDS = [
+    Track(file_id=FILE, kind="video", issued_at=NOW),
+    Check(file_id=FILE, issued_at=NOW),
+    Cancel(file_id=FILE, issued_at=NOW),
+    Progress(file_id=FILE, source="sse", observed_at=NOW, progress=1),
+    Snapshot(file_id=FILE, source="poll", observed_at=NOW),
+    Watch(file_id=FILE, generation="g", kind="video", tracked_at=NOW, deadline_at=NOW),
+    Job(
+        file_id=FILE, generation="g", version=1, kind="video", status="pending",
+        deadline_at=NOW, tracked_at=NOW, updated_at=NOW,
+    ),
+    Completion(
+        id=outcome_id(FILE, "g", "failed"), outcome="failed", file_id=FILE, generation="g", kind="video",
+        tracked_at=NOW, finished_at=NOW,
+    ),
+    Stored(
+        file_id=FILE, generation="g", url="https://x.example/a.mp4", kind="video", location="file:///a", bytes=1,
+        sha256="0" * 64, content_type="video/mp4", stored_at=NOW,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_headers_are_cloudevents_to_the_cloudevents_package(record):
+    message = KafkaMessage(headers=dict(headers(record)), key=FILE.encode(), value=encode(record))
+    event = from_binary_event(message, JSONFormat())
+    assert event.get_subject() == FILE
+    assert event.get_type().startswith("rendercast.")
+    assert event.get_data() == orjson.loads(encode(record))
+
+
+def test_times_are_rfc3339_in_utc_with_milliseconds():
+    value = b'{"type":"check","file_id":"%s","issued_at":"2026-01-02T03:04:05.678901+02:00"}' % FILE.encode()
+    assert orjson.loads(encode(decode_command(value)))["issued_at"] == "2026-01-02T01:04:05.678Z"
+
+
+def test_fields_without_a_value_are_left_out():
+    assert set(orjson.loads(encode(RECORDS[0]))) == {"type", "file_id", "kind", "issued_at"}
+
+
+def test_ids_are_lower_case_uuids():
+    value = encode(RECORDS[1]).replace(FILE.encode(), FILE.upper().encode())
+    assert decode_command(value).file_id == FILE
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"file_id": "../admin"}, "file_id"),
+        ({"kind": "hologram"}, "kind"),
+        ({"issued_at": "yesterday"}, "issued_at"),
+        ({"issued_at": "2026-01-02T03:04:05"}, "issued_at"),
+        ({"deadline_seconds": -1}, "deadline_seconds"),
+        ({"chat": {"message_id": "m"}}, "chat.chat_id"),
+    ],
+)
+def test_a_wrong_field_is_named(change, field):
+    value = orjson.dumps({**orjson.loads(encode(RECORDS[0])), **change})
+    with pytest.raises(RejectRecord, match=rf"^{field}: "):
+        decode_command(value)
+
+
+@pytest.mark.parametrize("progress", ["1e999", "-1", "100.1", '"much"', "null"])
+def test_progress_out_of_range_is_refused(progress):
+    value = b'{"type":"progress","file_id":"%s","source":"sse","observed_at":"2026-01-01T00:00:00Z","progress":%s}'
+    with pytest.raises(RejectRecord):
+        decode_observation(value % (FILE.encode(), progress.encode()))
+
+
+def test_records_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        RECORDS[0].kind = "image"
+
+
+def test_the_topics_have_the_names_and_keeping_of_the_documentation():
+    specs = {spec.name: spec.configs() for spec in Topics().specs()}
+    assert specs == {
+        "render.commands": {"cleanup.policy": "delete", "retention.ms": "604800000"},
+        "render.upstream": {"cleanup.policy": "delete", "retention.ms": "604800000"},
+        "render.watches": {"cleanup.policy": "compact"},
+        "render.jobs": {"cleanup.policy": "compact"},
+        "render.completions": {"cleanup.policy": "delete", "retention.ms": "2592000000"},
+        "render.artifacts": {"cleanup.policy": "delete", "retention.ms": "604800000"},
+        "render.storage": {"cleanup.policy": "delete", "retention.ms": "604800000"},
+        "render.stored": {"cleanup.policy": "delete", "retention.ms": "2592000000"},
+        "render.dead-letters": {"cleanup.policy": "delete", "retention.ms": "2592000000"},
+    }
