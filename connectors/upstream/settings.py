@@ -17,7 +17,9 @@ class ConnectorSettings(Section):
     )
     token: SecretStr = Field(default=SecretStr(""), description="bearer token of the upstream API")
 
-    group_id: str = Field(default="connector", min_length=1, description="consumer group; the topics' prefix goes before")
+    group_id: str = Field(
+        default="connector", min_length=1, description="consumer group; the topics' prefix goes before"
+    )
     group_instance_id: str | None = Field(
         default=None, description="a name that survives restarts: rejoins at once; no two processes may share one"
     )
@@ -34,9 +36,13 @@ class ConnectorSettings(Section):
     settle_seconds: float = Field(
         default=0.3, ge=0, le=10, description="from a stream's headers to its look, unless a byte comes first"
     )
-    first_byte_seconds: Seconds = Field(default=20, description="a stream that is open, but silent so long, is not live")
+    first_byte_seconds: Seconds = Field(
+        default=20, description="a stream that is open, but silent so long, is not live"
+    )
     bytes_seconds: Seconds = Field(default=35, description="without bytes a stream is dead: two pings and a bit")
-    events_seconds: Seconds = Field(default=60, description="without events on a live stream: look, then each such time")
+    events_seconds: Seconds = Field(
+        default=60, description="without events on a live stream: look, then each such time"
+    )
     job_seconds: Seconds = Field(default=90, description="without news of the job on a live stream: look")
 
     poll_after_seconds: Seconds = Field(default=10, description="without a live stream: poll beside it")

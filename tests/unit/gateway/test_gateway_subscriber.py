@@ -1,13 +1,13 @@
 """The queue of one reader: in order, bounded, and no outcome is ever skipped."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from connectors.gateway.subscriber import Subscriber
 from connectors.gateway.view import View
-from datetime import timedelta
-
 from schemas import JobView
 
 
@@ -62,8 +62,6 @@ def test_no_outcome_is_skipped_for(change, now, older, newer):
     reader = Subscriber(("all",), bound=2)
     ended = change(**older)
     if newer is None:
-        from dataclasses import replace
-
         after = replace(ended, seq=ended.seq + 1, offset=ended.offset + 1, body=None)
     else:
         after = change(**newer)

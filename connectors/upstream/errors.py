@@ -1,0 +1,31 @@
+"""What the upstream's answers mean for the caller. `cause` is a short label for metrics, logs and gaps."""
+
+from schemas.errors import RejectRecord, RetryLater
+
+
+class Trouble(RetryLater):
+    """The upstream could not be reached, broke off, or answered with something that may be better later."""
+
+    def __init__(self, cause: str, message: str, *, after: float | None = None, **facts: object) -> None:
+        super().__init__(message, after=after, cause=cause, **facts)
+        self.cause = cause
+
+
+class TooMany(Trouble):
+    """429, or a 503 that names a time: nobody asks this host for `after` seconds."""
+
+
+class Unauthorized(Trouble):
+    """401 or 403: an operator must act; no job is failed for it."""
+
+
+class NotFound(Trouble):
+    """404: not visible yet, or not at all."""
+
+
+class Refused(RejectRecord):
+    """A generate call that can never work as it is. `field` is what to change, "" where nobody named one."""
+
+    def __init__(self, field: str, message: str, **facts: object) -> None:
+        super().__init__("refused", f"{field}: {message}" if field else message, field=field, **facts)
+        self.field = field

@@ -1,0 +1,209 @@
+"""When to look at a file, and how long to wait: all of the connector's timing, pure. Times are seconds of one clock.
+
+Three clocks that are never mixed. **Bytes**: a stream without bytes for `bytes_seconds` is dead (the client's read
+timeout). **Events**: a live stream without events for `events_seconds` is asked beside. **Job**: events without news of
+the job for `job_seconds`, too.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from math import inf, isfinite
+from typing import Literal
+
+from connectors.upstream.settings import ConnectorSettings
+
+Roll = Callable[[], float]
+"""A random number from 0 to 1."""
+
+Why = Literal["deadline", "check", "signal", "connected", "poll", "events", "job"]
+"""Reasons to look, the strongest first: one look answers all that are due, and is called by the strongest."""
+
+_STRENGTH: dict[Why, int] = {
+    "deadline": 0, "check": 1, "signal": 2, "connected": 3, "poll": 4, "events": 5, "job": 6
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A GET of the file, and when."""
+
+    at: float
+    why: Why
+
+
+@dataclass(slots=True)
+class StreamClock:
+    """What is known of one stream: since when it is down, or when it opened, spoke, and told an event."""
+
+    down_since: float
+    opened_at: float | None = None
+    first_byte_at: float | None = None
+    byte_at: float | None = None
+    event_at: float | None = None
+    doubted: bool = False
+    attempts: int = 0
+
+    def opened(self, now: float) -> None:
+        self.opened_at, self.first_byte_at, self.byte_at, self.event_at = now, None, now, None
+
+    def heard(self, now: float) -> bool:
+        """Bytes came; whether they are the first since the stream opened."""
+        self.byte_at = now
+        is_first = self.first_byte_at is None
+        if is_first:
+            self.first_byte_at, self.doubted = now, False
+        return is_first
+
+    def lost(self, now: float, settings: ConnectorSettings, *, silent: bool) -> bool:
+        """The stream is gone; whether it had been live long enough for the backoff to begin anew.
+
+        A stream that died of silence has been down since its last byte, and one that lived only shortly has never been
+        up: polling does not begin anew with each. One that never said a byte is doubted: being open is not enough then.
+        """
+        end = self.byte_at if silent and self.byte_at is not None else now
+        lived = 0 if self.first_byte_at is None else end - self.first_byte_at
+        if self.opened_at is not None and lived >= settings.poll_after_seconds:
+            self.down_since = end
+        if silent and self.first_byte_at is None:
+            self.doubted = True
+        self.opened_at = self.first_byte_at = None
+        if lived >= settings.stable_seconds:
+            self.attempts = 0
+        return lived >= settings.stable_seconds
+
+    def live_from(self, settings: ConnectorSettings) -> float | None:
+        """When the stream's look is due: at its first byte, or soon after its headers. None while it is down.
+
+        The look waits that little because headers can come before the server has subscribed.
+        """
+        if self.opened_at is None or (self.doubted and self.first_byte_at is None):
+            return None
+        settled = inf if self.doubted else self.opened_at + settings.settle_seconds
+        return min(settled, inf if self.first_byte_at is None else self.first_byte_at)
+
+    def poll_from(self, settings: ConnectorSettings) -> float:
+        """From when on to poll beside the stream; never while it is live."""
+        if self.first_byte_at is not None:
+            return inf
+        if self.opened_at is None or self.doubted:
+            return self.down_since + settings.poll_after_seconds
+        return self.opened_at + settings.first_byte_seconds
+
+
+@dataclass(slots=True)
+class WatchClock:
+    """What is known of one watch: what was asked, what was answered, and since when the job stands still."""
+
+    started_at: float
+    tracked_at: float
+    deadline_at: float
+    news_at: float
+    asked: bool = False
+    signalled: bool = False
+    awaits_url: bool = False
+    looked_at: float | None = None
+    checked_at: float = -inf
+    polls: int = 0
+    poll_gap: float = 0
+    failures: int = 0
+    not_found: int = 0
+    gone: bool = False
+    not_before: float = -inf
+    in_flight: tuple[bool, bool] = (False, False)
+
+    def ask(self) -> None:
+        """Somebody asked for a look: a backoff does not hold it. Ten asks before it leaves are one look."""
+        self.asked, self.not_before = True, -inf
+
+    def sent(self, now: float) -> bool:
+        """A look leaves, and answers all that was asked until now; whether somebody had asked for it."""
+        self.in_flight, self.asked, self.signalled = (self.asked, self.signalled), False, False
+        if self.in_flight[0]:
+            self.checked_at = now
+        return self.in_flight[0]
+
+    def answered(self, why: Why, sent_at: float, settings: ConnectorSettings, roll: Roll) -> None:
+        """The look that left at `sent_at` was answered."""
+        self.looked_at, self.failures, self.not_found, self.not_before = sent_at, 0, 0, -inf
+        self.gone = False
+        self.poll_gap = poll_gap(settings, self.polls, roll)
+        self.polls += why == "poll"
+
+    def failed(self, now: float, after: float | None, settings: ConnectorSettings, roll: Roll) -> None:
+        """The look was not answered: wait as long as the upstream said, or back off."""
+        self._take_back()
+        self.not_before = now + (backoff(settings, self.failures, roll) if after is None else after)
+        self.failures += 1
+
+    def _take_back(self) -> None:
+        self.asked, self.signalled = self.asked or self.in_flight[0], self.signalled or self.in_flight[1]
+
+    def missed(self, now: float, settings: ConnectorSettings, roll: Roll) -> bool:
+        """The look was answered "404"; whether that is to be told now.
+
+        It is told once, after `not_found_seconds` since tracking and not for a single 404: a proxy's slip fails no job.
+        """
+        self._take_back()
+        self.not_before = now + poll_gap(settings, self.not_found, roll)
+        self.not_found += 1
+        told, self.gone = self.gone, now - self.tracked_at >= settings.not_found_seconds and self.not_found > 1
+        return self.gone and not told
+
+
+def next_look(settings: ConnectorSettings, stream: StreamClock, watch: WatchClock, now: float) -> Look:
+    """The next look: the strongest of those that are due, else the earliest."""
+    looks = list(_looks(settings, stream, watch))
+    due = [each for each in looks if each.at <= now]
+    if due:
+        return min(due, key=lambda each: _STRENGTH[each.why])
+    return min(looks, key=lambda each: each.at)
+
+
+def _looks(settings: ConnectorSettings, stream: StreamClock, watch: WatchClock) -> Iterator[Look]:
+    yield Look(watch.deadline_at, "deadline")
+    held = watch.not_before
+    last = -inf if watch.looked_at is None else watch.looked_at
+    if watch.asked:
+        yield Look(max(held, watch.checked_at + settings.look_gap_seconds), "check")
+    if watch.gone:
+        return
+    if watch.signalled:
+        yield Look(max(held, last + settings.look_gap_seconds), "signal")
+    live_from = stream.live_from(settings)
+    if live_from is not None and last < live_from:
+        yield Look(max(held, live_from), "connected")
+    if watch.awaits_url:
+        yield Look(max(held, last + watch.poll_gap), "poll")
+    yield Look(max(held, last + watch.poll_gap, stream.poll_from(settings)), "poll")
+    if stream.opened_at is not None and live_from is not None:
+        heard_at = stream.opened_at if stream.event_at is None else stream.event_at
+        yield Look(max(held, max(last, heard_at) + settings.events_seconds), "events")
+        yield Look(max(held, max(last, watch.news_at) + settings.job_seconds), "job")
+
+
+def poll_gap(settings: ConnectorSettings, polls: int, roll: Roll) -> float:
+    """The distance to the next poll after `polls` polls: 1, 2, 5, 10 s and on with 10, each varied by the jitter."""
+    steps = settings.poll_steps_seconds
+    return steps[min(polls, len(steps) - 1)] * (1 + settings.poll_jitter * (2 * roll() - 1))
+
+
+def backoff(settings: ConnectorSettings, failures: int, roll: Roll) -> float:
+    """Full jitter: anything up to a bound that doubles with each failure."""
+    return roll() * min(settings.backoff_cap_seconds, settings.backoff_seconds * 2.0 ** min(failures, 30))
+
+
+def retry_after(value: str | None, now: datetime, settings: ConnectorSettings) -> float | None:
+    """Seconds of a `Retry-After` header, given in seconds or as a date, within our cap; None where it says nothing."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(value)
+            seconds = (date.replace(tzinfo=date.tzinfo or now.tzinfo) - now).total_seconds()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0), settings.retry_after_cap_seconds) if isfinite(seconds) else None

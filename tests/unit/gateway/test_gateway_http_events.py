@@ -1,0 +1,226 @@
+"""Event streams over a real socket."""
+
+import asyncio
+import socket
+
+import orjson
+import pytest
+
+from connectors.gateway import metrics
+
+
+async def test_first_the_snapshot_and_then_each_change_with_its_place(stand, job, file_id):
+    stand.tell(job(1, progress=10), partition=3)
+    async with stand.events(f"/file.{file_id(1).upper()}") as events:
+        first = await events.next()
+        stand.tell(job(2), partition=3)
+        stand.tell(job(1, version=2, progress=20), partition=3)
+        second = await events.next()
+    assert (first.event, first.id, first.json()["jobs"][0]["progress"]) == ("snapshot", "3:0", 10)
+    assert (second.event, second.id, second.json()["progress"]) == ("job", "3:2", 20)
+    assert "applied" not in second.json()
+
+
+async def test_the_answer_is_fit_for_proxies_and_names_a_time_to_come_back(stand, file_id):
+    async with stand.events(f"/file.{file_id(1)}") as events:
+        assert events.response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert events.response.headers["x-accel-buffering"] == "no"
+        assert events.response.headers["cache-control"] == "no-transform, no-cache"
+        assert "content-encoding" not in events.response.headers
+        assert 2000 <= (await anext(events._events)).retry <= 4000
+
+
+async def test_an_unknown_file_has_an_empty_snapshot_and_then_whatever_comes(stand, job, file_id):
+    async with stand.events(f"/file.{file_id(1)}") as events:
+        assert (await events.next()).json()["jobs"] == []
+        stand.tell(job(1))
+        assert (await events.next()).event == "job"
+
+
+async def test_one_stream_can_follow_several_channels_and_tells_a_change_once(stand, job, file_id):
+    query = f"?channel=project.p&channel=user.u&channel=file.{file_id(9)}"
+    async with stand.events(query) as events:
+        await events.next()
+        stand.tell(job(1, project_id="p", user_id="u"))
+        stand.tell(job(2, project_id="other"))
+        stand.tell(job(9))
+        told = await events.take(2)
+    assert [each.json()["file_id"] for each in told] == [file_id(1), file_id(9)]
+
+
+async def test_who_comes_back_gets_exactly_what_was_missed(stand, job, file_id):
+    stand.tell(job(1))
+    for path in (f"/file.{file_id(1)}", "/all"):
+        async with stand.events(path) as events:
+            last = (await events.next()).id
+        missed = [stand.tell(job(1, version=2, progress=step)) for step in (10, 20)]
+        async with stand.events(path, **{"last-event-id": last}) as events:
+            told = await events.take(2)
+            stand.tell(job(1, version=3, progress=99))
+            after = await events.next()
+        assert [each.id.partition("@")[0] for each in told] == missed
+        assert after.json()["progress"] == 99
+
+
+async def test_the_last_event_id_can_stand_in_the_query_and_the_header_outweighs_it(stand, job, file_id):
+    first = stand.tell(job(1))
+    second = stand.tell(job(1, version=2))
+    third = stand.tell(job(1, version=3))
+    path = f"/file.{file_id(1)}?last_event_id={first}"
+    async with stand.events(path) as events:
+        assert (await events.next()).id == second
+    async with stand.events(path, **{"last-event-id": second}) as events:
+        assert (await events.next()).id == third
+
+
+@pytest.mark.parametrize("last_event_id", ["7:7", "nonsense", "0:0@00000000", "9" * 5000])
+async def test_an_id_from_elsewhere_gets_a_gap_and_a_fresh_snapshot(stand, job, last_event_id):
+    stand.tell(job(1))
+    async with stand.events("/all", **{"last-event-id": last_event_id}) as events:
+        gap, snapshot = await events.take(2)
+    assert (gap.event, snapshot.event, len(snapshot.json()["jobs"])) == ("gap", "snapshot", 1)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/file.nonsense",
+        "/nonsense",
+        "/",
+        "",
+        "?channel=",
+        "?channel=file.x&channel=all",
+        "?channel=all" * 1 + "&channel=user.u" * 50,
+    ],
+)
+async def test_a_wrong_channel_is_refused_by_name(stand, path):
+    answer = await stand.http.get(f"/api/events{path}")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "channel")
+
+
+async def test_a_silent_stream_is_pinged_and_the_ping_moves_the_last_event_id_on(make_stand, job):
+    stand = await make_stand(ping_seconds=0.05)
+    stand.tell(job(1, project_id="p"))
+    async with stand.http.stream("GET", "/api/events/project.p") as response, asyncio.timeout(10):
+        lines = response.aiter_lines()
+        async for line in lines:
+            if line.startswith("event: snapshot"):
+                break
+        elsewhere = stand.tell(job(2, project_id="q"))
+        async for line in lines:
+            if line == ": ping" and (at := await anext(lines)).startswith(f"id: {elsewhere}@"):
+                break
+    async with stand.events("/project.p", **{"last-event-id": at.removeprefix("id: ")}) as events:
+        expected = stand.tell(job(3, project_id="p"))
+        assert (await events.next()).id.startswith(expected)
+
+
+async def test_before_the_jobs_are_read_a_stream_waits_and_is_pinged_and_then_has_them_all(make_stand, job):
+    stand = await make_stand(loaded=False, ping_seconds=0.05)
+    async with stand.http.stream("GET", "/api/events/all") as response, asyncio.timeout(10):
+        lines = response.aiter_lines()
+        async for line in lines:
+            assert not line.startswith("event:")
+            if line == ": the jobs are being read":
+                break
+        stand.tell(job(1))
+        stand.board.has_loaded()
+        async for line in lines:
+            if line.startswith("data:"):
+                assert orjson.loads(line[5:])["total"] == 1
+                break
+
+
+async def test_a_forgotten_job_is_gone(stand, job, file_id):
+    stand.tell(job(1))
+    async with stand.events("/all") as events:
+        await events.next()
+        stand.tell(forget=file_id(1))
+        gone = await events.next()
+    assert (gone.event, gone.json()) == ("gone", {"file_id": file_id(1)})
+
+
+def open_and_never_read(stand, path="/api/events/all"):
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(10)
+    raw.connect(("127.0.0.1", stand.server.port))
+    raw.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return raw
+
+
+async def test_a_slow_reader_is_told_so_and_closed_at_the_bound_while_others_go_on(make_stand, job):
+    stand = await make_stand(queue_changes=4)
+    streams = metrics.STREAMS._value.get()
+    with open_and_never_read(stand) as raw:
+        await stand.until(lambda: stand.board._followers.get("all"))
+        [slow] = stand.board._followers["all"]
+        async with stand.events("/all") as events:
+            await events.next()
+            for number in range(10_000):
+                stand.tell(job(number, prompt="x" * 20_000))
+                assert (await events.next()).json()["file_id"] == job(number).file_id
+                if slow.ended:
+                    break
+            assert slow.ended == "slow"
+        received = await asyncio.to_thread(lambda: raw.makefile("rb").read())
+        assert received.rstrip().endswith(b"0")  # the chunked answer has its proper end
+        assert received.count(b"event: slow") == 1
+        assert received.rindex(b"event: job") < received.index(b"event: slow")
+    await stand.until(lambda: metrics.STREAMS._value.get() == streams)
+
+
+async def test_a_reader_that_takes_nothing_at_all_is_cut_off(make_stand, job):
+    stand = await make_stand(queue_changes=1000, send_timeout_seconds=1)
+    with open_and_never_read(stand):
+        await stand.until(lambda: stand.board._followers.get("all"))
+        for number in range(900):
+            stand.tell(job(number, prompt="x" * 20_000))
+        await stand.until(lambda: not stand.board._subscribers)
+        await stand.until(
+            lambda: (
+                not [c for c in stand.server._server.server_state.connections if c.transport.get_write_buffer_size()]
+            )
+        )
+
+
+async def test_a_reader_that_leaves_is_forgotten(stand):
+    async with stand.events("/all") as events:
+        await events.next()
+        assert len(stand.board._subscribers) == 1
+    await stand.until(lambda: not stand.board._subscribers and not stand.board._followers)
+
+
+async def test_streams_beyond_the_bound_are_refused_with_a_time_to_come_back(make_stand):
+    stand = await make_stand(max_streams=1)
+    async with stand.events("/all") as events:
+        await events.next()
+        refused = await stand.http.get("/api/events/all")
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+
+
+async def test_a_head_request_ends(stand):
+    answer = await stand.http.head("/api/events/all")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_at_the_end_streams_get_what_waits_and_a_last_comment(stand, job):
+    async with stand.events("/all") as events:
+        await events.next()
+        stand.tell(job(1))
+        stand.stop.set()
+        lines = [line async for line in events.response.aiter_lines()] if False else await events.rest()
+    assert [each.event for each in lines] == ["job"]
+    async with asyncio.timeout(5):
+        await stand.running
+
+
+async def test_when_the_topic_is_read_anew_readers_are_asked_to_come_back(stand, job):
+    stand.tell(job(1))
+    async with stand.events("/all") as events:
+        last = (await events.next()).id
+        stand.board.begin_anew()
+        assert await events.rest() == []
+    stand.board.has_loaded()
+    async with stand.events("/all", **{"last-event-id": last}) as events:
+        assert [each.event for each in await events.take(2)] == ["gap", "snapshot"]

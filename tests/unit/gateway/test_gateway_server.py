@@ -1,0 +1,53 @@
+"""The process around the routes: its port, its end, and work that belongs together."""
+
+import asyncio
+
+import pytest
+
+from connectors.gateway import Gateway, GatewaySettings
+from connectors.gateway.tasks import until_one_ends
+from schemas.errors import StopProcess
+from schemas.settings import KafkaSettings
+from schemas.topics import Topics
+
+
+async def test_a_port_that_is_taken_stops_the_process_with_its_setting_named(stand):
+    settings = GatewaySettings(port=stand.server.port)
+    with pytest.raises(StopProcess, match="RENDERCAST_GATEWAY__PORT"):
+        await Gateway(settings, KafkaSettings(), Topics("t.")).run(asyncio.Event())
+
+
+async def test_no_broker_at_start_stops_the_process_and_frees_the_port():
+    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1", start_timeout_seconds=0.5)
+    gateway = Gateway(GatewaySettings(port=0), kafka, Topics("t."))
+    assert gateway.not_ready() is not None
+    with pytest.raises(StopProcess, match="no Kafka broker"):
+        await gateway.run(asyncio.Event())
+
+
+async def test_an_open_request_does_not_hold_up_the_end(make_stand):
+    stand = await make_stand(close_timeout_seconds=1)
+    _, writer = await asyncio.open_connection("127.0.0.1", stand.server.port)
+    writer.write(b"POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    await stand.until(lambda: stand.server._server.server_state.tasks)
+    stand.stop.set()
+    async with asyncio.timeout(5):
+        await stand.running
+    writer.close()
+
+
+async def test_the_first_work_that_fails_ends_the_others_and_is_told():
+    ended = []
+
+    async def fails():
+        raise StopProcess("no")
+
+    async def goes_on():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("other")
+
+    with pytest.raises(StopProcess):
+        await until_one_ends(fails(), goes_on())
+    assert ended == ["other"]
