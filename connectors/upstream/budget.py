@@ -18,6 +18,9 @@ from connectors.upstream.settings import ConnectorSettings
 
 log = structlog.get_logger()
 
+_CATCH_UP = 0.05
+"""Seconds of lateness that a gate makes good: timers ring a little late, the rate must not suffer."""
+
 
 class Turn:
     """One request's place in the line: `async with` waits for it, and gives the place in flight back at its end."""
@@ -93,7 +96,7 @@ class Gate:
                 return
             heapq.heappop(self._line)[2].set_result(None)
             self._inside += 1
-            self._opens_at = now + self._distance
+            self._opens_at = max(self._opens_at, now - _CATCH_UP) + self._distance
 
     def _wake_at(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         if self._alarm is None:

@@ -10,6 +10,7 @@ from base64 import urlsafe_b64encode
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from uuid import uuid4
 
 from schemas.errors import StopProcess
@@ -146,8 +147,12 @@ class LocalBroker:
         except OSError:
             return False
 
-    def __enter__(self) -> "LocalBroker":
-        self.start()
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:  # a Ctrl-C in mid-start
+            self.stop()
+            raise
         return self
 
     def __exit__(

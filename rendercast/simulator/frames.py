@@ -23,8 +23,6 @@ _NOISE = (
     b'data: {"type":"weather","object":{"temperature":21}}\r\n\r\n',
     b'data: {"type":"scene","object":{"id":"5c1d7e2a-8f57-4d3b-9b0e-6f1f6f0a7c11","order":3}}\r\n\r\n',
     b'data: {"type":"entity","object":"a text"}\r\n\r\n',
-    b'data: {"type":"render_progress","object":{"progress":\r\n\r\n',
-    b"data: null\r\n\r\n",
 )
 
 
@@ -88,7 +86,8 @@ def _after_noise(frame: Frame, *key: object) -> bytes:
 
 
 def _object_as_text(frame: Frame, *_key: object) -> bytes:
-    return encode({**frame.payload, "object": orjson.dumps(frame.payload["object"]).decode()})
+    found = frame.payload["object"]
+    return encode({**frame.payload, "object": found if isinstance(found, str) else orjson.dumps(found).decode()})
 
 
 def _many_lines(frame: Frame, *_key: object) -> bytes:

@@ -177,11 +177,8 @@ async def test_a_reader_that_takes_nothing_at_all_is_cut_off(make_stand, job):
         for number in range(900):
             stand.tell(job(number, prompt="x" * 20_000))
         await stand.until(lambda: not stand.board._subscribers)
-        await stand.until(
-            lambda: (
-                not [c for c in stand.server._server.server_state.connections if c.transport.get_write_buffer_size()]
-            )
-        )
+        connections = stand.server._server.server_state.connections
+        await stand.until(lambda: not any(each.transport.get_write_buffer_size() for each in connections))
 
 
 async def test_a_reader_that_leaves_is_forgotten(stand):
@@ -205,14 +202,16 @@ async def test_a_head_request_ends(stand):
 
 
 async def test_at_the_end_streams_get_what_waits_and_a_last_comment(stand, job):
-    async with stand.events("/all") as events:
-        await events.next()
-        stand.tell(job(1))
-        stand.stop.set()
-        lines = [line async for line in events.response.aiter_lines()] if False else await events.rest()
-    assert [each.event for each in lines] == ["job"]
-    async with asyncio.timeout(5):
+    async with stand.http.stream("GET", "/api/events/all") as response, asyncio.timeout(5):
+        lines = []
+        async for line in response.aiter_lines():
+            lines.append(line)
+            if line == "event: snapshot":
+                stand.tell(job(1))
+                stand.stop.set()
         await stand.running
+    assert lines.count("event: job") == 1
+    assert lines[-2:] == [": the gateway is closing; connect again", ""]
 
 
 async def test_when_the_topic_is_read_anew_readers_are_asked_to_come_back(stand, job):

@@ -61,10 +61,8 @@ def test_coalescing_keeps_the_order_of_what_is_left(change):
 def test_no_outcome_is_skipped_for(change, now, older, newer):
     reader = Subscriber(("all",), bound=2)
     ended = change(**older)
-    if newer is None:
-        after = replace(ended, seq=ended.seq + 1, offset=ended.offset + 1, body=None)
-    else:
-        after = change(**newer)
+    forgotten = replace(ended, seq=ended.seq + 1, offset=ended.offset + 1, body=None)
+    after = change(**newer) if newer else forgotten
     reader.offer(ended)
     reader.offer(after)
     assert reader.take() == [ended, after]

@@ -1,0 +1,125 @@
+"""Which rows a batch makes. Pure: records in, values of columns out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from schemas import Artifact, Stored, ids, is_uuid
+
+Row: TypeAlias = dict[str, Any]
+Partition: TypeAlias = tuple[str, int]
+"""Topic and number: equal to Kafka's TopicPartition."""
+
+ArtifactKey: TypeAlias = tuple[UUID, UUID, str]
+"""Chat, file and generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a partition, read. Without `record` it is one to be passed over: it is in the dead letters."""
+
+    partition: Partition
+    offset: int
+    record: Artifact | Stored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction writes: the last version of each artifact, the copies, and how far each partition came."""
+
+    artifacts: tuple[Artifact, ...]
+    copies: tuple[Stored, ...]
+    moves: Mapping[Partition, tuple[int, int]]
+    """Per partition the offset expected in the database, and the new one."""
+
+    @property
+    def files(self) -> list[UUID]:
+        return sorted({UUID(each.file_id) for each in (*self.artifacts, *self.copies)})
+
+
+def batch(entries: Sequence[Entry], expected: Mapping[Partition, int], *, tools: bool) -> Batch:
+    """The batch for a database that has read up to `expected`; it takes tool chats only if `tools`.
+
+    Artifacts are in the order of their keys, so that two writers never lock rows in opposite orders.
+    """
+    new = [each for each in entries if each.offset >= expected[each.partition]]
+    artifacts: dict[ArtifactKey, Artifact] = {}
+    copies: dict[tuple[str, str, str], Stored] = {}
+    moves: dict[Partition, tuple[int, int]] = {}
+    for entry in new:
+        moves[entry.partition] = (expected[entry.partition], entry.offset + 1)
+        match entry.record:
+            case Artifact() as found if tools or not is_tool(found):
+                key = artifact_key(found)
+                if key not in artifacts or artifacts[key].version < found.version:
+                    artifacts[key] = found
+            case Stored() as found:
+                copies[found.file_id, found.generation, found.role] = found
+    return Batch(
+        tuple(found for _, found in sorted(artifacts.items(), key=lambda item: item[0])),
+        tuple(found for _, found in sorted(copies.items(), key=lambda item: item[0])),
+        dict(sorted(moves.items())),
+    )
+
+
+def is_tool(found: Artifact) -> bool:
+    """Whether the chat is a tool's: its id (`video-generator-tool`) fits no UUID column."""
+    return not is_uuid(found.chat.chat_id)
+
+
+def chat_id(found: Artifact) -> UUID:
+    return UUID(ids.chat_uuid(found.chat.chat_id) if is_tool(found) else found.chat.chat_id)
+
+
+def artifact_key(found: Artifact) -> ArtifactKey:
+    return chat_id(found), UUID(found.file_id), found.generation
+
+
+def asking_message_id(found: Artifact) -> UUID | None:
+    """The message that asked. An id that is no UUID cannot be in the table: None."""
+    asked = found.chat.message_id
+    return UUID(asked) if asked is not None and is_uuid(asked) else None
+
+
+def derived_message_id(found: Artifact) -> UUID:
+    """The message that shows the generation where none asked: everybody derives the same."""
+    name = found.chat.chat_id if is_tool(found) else found.chat.chat_id.lower()
+    return UUID(ids.message_id(name, found.file_id, found.generation))
+
+
+def chat_rows(found: Iterable[Artifact]) -> list[Row]:
+    rows = {
+        chat_id(each): {"name": each.chat.chat_id if is_tool(each) else None, "created_at": each.tracked_at}
+        for each in found
+    }
+    return [{"id": key, **row} for key, row in sorted(rows.items())]
+
+
+def derived_message_row(found: Artifact) -> Row:
+    return {
+        "id": derived_message_id(found), "chat_id": chat_id(found), "role": "assistant",
+        "file_id": UUID(found.file_id), "generation": found.generation,
+        "created_at": found.tracked_at, "updated_at": found.updated_at,
+    }  # fmt: skip
+
+
+def artifact_row(found: Artifact, message_id: UUID) -> Row:
+    """All columns but the durable URLs; `revision` is that of a new row."""
+    chat, file, generation = artifact_key(found)
+    return {
+        "chat_id": chat, "file_id": file, "generation": generation, "message_id": message_id, "kind": found.kind,
+        "status": found.status, "progress": found.progress, "note": found.message,
+        "estimate_seconds": found.estimate_seconds, "outcome": found.outcome, "reason": found.reason,
+        "late": found.late, "url": found.url, "thumbnail_url": found.thumbnail_url, "project_id": found.project_id,
+        "user_id": found.user_id, "prompt": found.prompt, "version": found.version, "revision": 1,
+        "tracked_at": found.tracked_at, "updated_at": found.updated_at, "finished_at": found.finished_at,
+    }  # fmt: skip
+
+
+def copy_row(found: Stored) -> Row:
+    return {
+        "file_id": UUID(found.file_id), "generation": found.generation, "role": found.role,
+        "location": found.location, "bytes": found.bytes, "sha256": found.sha256,
+        "content_type": found.content_type, "stored_at": found.stored_at,
+    }  # fmt: skip

@@ -1,0 +1,30 @@
+"""Settings of the chat sink, read from `RENDERCAST_CHATS__…`."""
+
+from pydantic import Field, SecretStr
+
+from schemas.settings import Section
+
+
+class ChatsSettings(Section):
+    """Where chats are kept, and how much is written at once."""
+
+    url: SecretStr = Field(
+        default=SecretStr("sqlite:///rendercast-chats.db"),
+        description="the chat database: postgresql://user:password@host/name or sqlite:///path",
+    )
+    local_url: SecretStr | None = Field(
+        default=None,
+        description="a second database, for tool chats (whose ids are not UUIDs) and copies of the others; "
+        "without one, what tools asked for goes to dead letters",
+    )
+    group_id: str = Field(default="rendercast-chats", min_length=1, description="consumer group; names offset rows too")
+    instance_id: str | None = Field(
+        default=None, description="static membership: unique per process, kept over its restarts; they rejoin at once"
+    )
+    batch_records: int = Field(default=500, ge=1, le=10_000, description="at most so many records in one transaction")
+    transaction_timeout_seconds: float = Field(default=20, gt=0, le=300, description="a longer one is rolled back")
+    retry_wait_max_seconds: float = Field(default=5, gt=0, le=60, description="longest wait between two tries")
+    session_timeout_seconds: float = Field(
+        default=10, ge=6, le=300, description="a silent process loses its partitions after this"
+    )
+    stop_grace_seconds: float = Field(default=7, gt=0, le=9, description="at a stop the batch in hand has this long")

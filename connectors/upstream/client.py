@@ -1,0 +1,173 @@
+"""HTTP to the upstream. The only file that knows httpx and aiohttp: their errors leave as `errors.Trouble`."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Self
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from connectors.upstream.errors import NotFound, Refused, TooMany, Trouble, Unauthorized
+from connectors.upstream.frames import Frame, FrameDecoder
+from connectors.upstream.generation import GenerateRequest, endpoint
+from connectors.upstream.parser import Channel, Generated, Sight, parse_answer, parse_refusal
+from connectors.upstream.policy import retry_after
+from connectors.upstream.settings import ConnectorSettings
+from schemas import is_uuid, utcnow
+
+MAX_ANSWER_BYTES = 4_194_304
+_READ_BUFFER_BYTES = 16_384
+"""Of one stream that nobody reads: aiohttp stops its socket at twice this."""
+
+_LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError)
+_REFUSALS = (400, 409, 413, 422)
+
+
+class UpstreamClient:
+    """The upstream's calls. Use it with `async with`; one for all streams and requests of a process."""
+
+    def __init__(self, settings: ConnectorSettings) -> None:
+        self._settings = settings
+        self._stack = contextlib.AsyncExitStack()
+        self._http: httpx.AsyncClient
+
+    async def __aenter__(self) -> Self:
+        # One connection a stream, however many; the timeouts are httpx's, request by request.
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_BUFFER_BYTES,
+        )
+        await self._stack.enter_async_context(session)
+        self._http = await self._stack.enter_async_context(
+            httpx.AsyncClient(
+                transport=AiohttpTransport(client=session),
+                base_url=self._settings.base_url.rstrip("/") + "/api/v1/",
+                headers={"authorization": f"Bearer {self._settings.token.get_secret_value()}"},
+            )
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def get_file(self, file_id: str) -> bytes:
+        """The file object as the upstream wrote it, for `parse_answer`. Raises Trouble."""
+        return await self._get("file", file_id)
+
+    async def get_project(self, project_id: str) -> bytes:
+        """The project as the upstream wrote it, for `parse_answer`. Raises Trouble."""
+        return await self._get("project", project_id)
+
+    async def events(
+        self, channel: Channel, opened: Callable[[], None], heard: Callable[[], None]
+    ) -> AsyncGenerator[Frame, None]:
+        """The frames of a channel until the stream ends, which raises Trouble: it never just stops.
+
+        `opened` is called when the upstream has said yes, `heard` whenever bytes come, comments too. A stream without
+        bytes for `bytes_seconds` ends with the cause `silent`.
+        """
+        headers = {"accept": "text/event-stream", "cache-control": "no-store", "accept-encoding": "identity"}
+        timeout = self._timeout(self._settings.bytes_seconds)
+        with _translated():
+            async with self._http.stream("GET", f"events/{channel}", headers=headers, timeout=timeout) as response:
+                await self._check(response)
+                if "text/event-stream" not in response.headers.get("content-type", ""):
+                    raise Trouble("not_a_stream", "the answer is not an event stream", status=response.status_code)
+                opened()
+                decoder = FrameDecoder()
+                async for piece in response.aiter_bytes():
+                    heard()
+                    for frame in decoder.feed(piece):
+                        yield frame
+                for frame in decoder.finish():
+                    yield frame
+        raise Trouble("ended", "the upstream ended the stream")
+
+    async def generate(self, kind: str, request: GenerateRequest) -> tuple[Generated, ...]:
+        """Begin to generate an image or a video; one call can begin several files.
+
+        Raises Refused, with the field, before anything leaves or with the upstream's words; Trouble else. It is not
+        retried: nobody knows whether a call that broke off has begun something.
+        """
+        name = endpoint(kind)
+        body = request.body()
+        with _translated():
+            async with asyncio.timeout(self._settings.generate_seconds):
+                timeout = self._timeout(self._settings.generate_seconds)
+                async with self._http.stream("POST", f"file/{name}", json=body, timeout=timeout) as response:
+                    await self._check(response)
+                    answer = await _body(response)
+        found = parse_answer(answer, name, Sight("poll", utcnow())).generated
+        if not found:
+            raise Trouble("no_file_id", "the upstream's answer names no file", status=response.status_code)
+        return found
+
+    async def _get(self, what: str, found_id: str) -> bytes:
+        if not is_uuid(found_id):  # nothing else may become a part of a URL
+            raise ValueError(f"not a UUID: {found_id!r}")
+        seconds = self._settings.request_seconds
+        with _translated():
+            async with (
+                asyncio.timeout(seconds),
+                self._http.stream("GET", f"{what}/{found_id}", timeout=self._timeout(seconds)) as response,
+            ):
+                await self._check(response)
+                return await _body(response)
+
+    def _timeout(self, read: float) -> httpx.Timeout:
+        connect = self._settings.connect_seconds
+        # aiohttp's time for a connection, names and TLS included, stands under httpx's name "pool".
+        return httpx.Timeout(connect=connect, read=read, write=read, pool=connect)
+
+    async def _check(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status in (200, 201, 202):
+            return
+        wait = retry_after(response.headers.get("retry-after"), utcnow(), self._settings)
+        if status == 429 or (status == 503 and wait is not None):  # noqa: PLR2004
+            raise TooMany(f"status_{status}", f"the upstream answers {status}", after=wait, status=status)
+        if status in (401, 403):
+            raise Unauthorized(
+                f"status_{status}",
+                f"the upstream refuses the token ({status})",
+                after=self._settings.refused_seconds,
+                status=status,
+            )
+        if status == 404:  # noqa: PLR2004
+            raise NotFound("status_404", "the upstream does not know it", status=status)
+        if status in _REFUSALS and response.request.method == "POST":
+            field, words = parse_refusal(await _body(response))
+            raise Refused(field, words or f"the upstream answers {status}", status=status)
+        raise Trouble(f"status_{status}", f"the upstream answers {status}", status=status)
+
+
+async def _body(response: httpx.Response) -> bytes:
+    found = bytearray()
+    async for piece in response.aiter_bytes():
+        found += piece
+        if len(found) > MAX_ANSWER_BYTES:
+            raise Trouble(
+                "too_long", f"the answer is longer than {MAX_ANSWER_BYTES} bytes", status=response.status_code
+            )
+    return bytes(found)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except _LIBRARY_ERRORS as error:
+        raise Trouble(_cause(error), f"{type(error).__name__}: {error}") from error
+
+
+def _cause(error: BaseException) -> str:
+    # httpx-aiohttp calls a reset ConnectTimeout, so its own error beneath tells more.
+    inner = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    if isinstance(inner, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return "unreachable"
+    if isinstance(inner, TimeoutError | httpx.TimeoutException):
+        return "silent"
+    return "reset"

@@ -1,0 +1,197 @@
+"""The send buffer in front of Kafka: takes at once, is bounded in bytes, and sends in order until Kafka has it.
+
+Nothing that was parsed is refused or dropped: whoever reads from the upstream asks for `room` before reading on, so the
+bound can be passed by what one read of each stream brought, and by no more.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from itertools import accumulate, takewhile
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+
+from connectors.kafka import connect, producer
+from connectors.upstream import metrics
+from schemas.codec import encode
+from schemas.dead_letters import DeadLetter
+from schemas.errors import StopProcess
+from schemas.headers import Headers, headers
+from schemas.observations import Observation
+from schemas.settings import KafkaSettings
+from schemas.topics import Topics
+
+log = structlog.get_logger()
+
+CLIENT_ID = "rendercast-connector"
+_OVERHEAD_BYTES = 500
+"""Of one record in memory, beside key, value and headers."""
+_WAVE_BYTES = 524_288
+_REQUEST_MS = 10_000
+_RETRY_SECONDS = 1.0
+_STOP_SECONDS = 2.0
+_TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
+
+
+@dataclass(slots=True, eq=False)
+class _Letter:
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        named = sum(len(name) + len(value) for name, value in self.headers)
+        self.size = _OVERHEAD_BYTES + len(self.key or b"") + len(self.value or b"") + named
+
+
+class Outbox:
+    """Observations and dead letters on their way to Kafka."""
+
+    def __init__(self, kafka: KafkaSettings, topics: Topics, limit_bytes: int) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        self._limit = limit_bytes
+        self._letters: deque[_Letter] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._has_room.set()
+        self._empty.set()
+        self.trouble: str | None = None
+        """Why Kafka takes nothing; None while it does."""
+
+    def put(self, observation: Observation) -> None:
+        """Its key is the file id: the partition is that of every other record of the file."""
+        metrics.OBSERVATIONS.labels(observation.type, observation.source).inc()
+        key = observation.file_id.encode()
+        self._push(_Letter(self._topics.upstream, key, encode(observation), headers(observation)))
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Send what can never work to the dead letters."""
+        log.warning("dead letter", reason=letter.reason, detail=letter.detail, topic=letter.topic)
+        body = letter.body()
+        if letter.key is None and body is None:  # aiokafka sends no record without both
+            body = b""
+        self._push(_Letter(self._topics.dead_letters, letter.key, body, letter.headers()))
+
+    async def room(self) -> None:
+        """Returns when more may be read."""
+        await self._has_room.wait()
+
+    @property
+    def is_full(self) -> bool:
+        return not self._has_room.is_set()
+
+    async def emptied(self) -> None:
+        """Returns when Kafka has everything."""
+        await self._empty.wait()
+
+    async def run(self, first: AIOKafkaProducer) -> None:
+        """Send for ever, beginning with a producer that is connected already. Owns its producers."""
+        sending: AIOKafkaProducer | None = first
+        try:
+            while True:
+                if sending is None:
+                    sending = await self._reconnected()
+                await self._filled.wait()
+                if not await self._send_wave(sending):
+                    # An idempotent producer that gave up on a batch has a hole in its numbers: it cannot go on.
+                    await _stop(sending)
+                    sending = None
+        finally:
+            if sending is not None:
+                await _stop(sending)
+
+    def _push(self, letter: _Letter) -> None:
+        self._letters.append(letter)
+        self._count(letter.size)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        metrics.BUFFER_BYTES.set(self._bytes)
+        for event, holds in (
+            (self._filled, bool(self._letters)),
+            (self._empty, not self._letters),
+            (self._has_room, self._bytes < self._limit),
+        ):
+            if holds:
+                event.set()
+            else:
+                event.clear()
+
+    async def _send_wave(self, sending: AIOKafkaProducer) -> bool:
+        """Send what waits, up to a size; whether Kafka took it. What it did not take stays, in order."""
+        wave = self._next_wave()
+        on_the_way: list[asyncio.Future[object]] = []
+        trouble: BaseException | None = None
+        try:
+            for each in wave:
+                on_the_way.append(await _post(sending, each))  # noqa: PERF401 - those before an error count
+        except KafkaError as error:
+            trouble = error
+        kept = wave[len(on_the_way) :]
+        ends = await asyncio.gather(*on_the_way, return_exceptions=True)
+        again: list[_Letter] = []
+        for letter, end in zip(wave, ends, strict=False):
+            if isinstance(end, _TOO_LARGE):
+                log.error("record too large for Kafka, dropped", topic=letter.topic, bytes=letter.size)
+            elif isinstance(end, BaseException):
+                trouble = end
+                again.append(letter)
+        self._replace(wave, again + kept)
+        self._tell(trouble)
+        return trouble is None
+
+    def _next_wave(self) -> list[_Letter]:
+        sizes = accumulate((each.size for each in self._letters), initial=0)
+        return [each for each, _ in zip(self._letters, takewhile(lambda size: size < _WAVE_BYTES, sizes), strict=False)]
+
+    def _replace(self, wave: list[_Letter], kept: list[_Letter]) -> None:
+        for _ in wave:
+            self._letters.popleft()
+        self._letters.extendleft(reversed(kept))
+        self._count(sum(each.size for each in kept) - sum(each.size for each in wave))
+
+    def _tell(self, trouble: BaseException | None) -> None:
+        if trouble is not None:
+            metrics.SEND_FAILURES.inc()
+            log.warning("Kafka does not take observations", error=repr(trouble), waiting_bytes=self._bytes)
+        elif self.trouble is not None:
+            log.info("Kafka takes observations again")
+        self.trouble = None if trouble is None else f"Kafka takes no observations: {trouble!r}"
+
+    async def _reconnected(self) -> AIOKafkaProducer:
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
+            try:
+                return await connect(new_producer(self._kafka), self._kafka)
+            except StopProcess as error:  # at the start it is the operator's; in mid-run the buffer holds
+                self.trouble = str(error)
+
+
+def new_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
+    """The connector's producer, not connected yet."""
+    return producer(kafka, CLIENT_ID, request_timeout_ms=_REQUEST_MS)
+
+
+async def _post(sending: AIOKafkaProducer, letter: _Letter) -> asyncio.Future[object]:
+    try:
+        found: asyncio.Future[object] = await sending.send(
+            letter.topic, letter.value, key=letter.key, headers=letter.headers
+        )
+    except _TOO_LARGE as error:
+        found = asyncio.get_running_loop().create_future()
+        found.set_exception(error)
+    return found
+
+
+async def _stop(sending: AIOKafkaProducer) -> None:
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(_STOP_SECONDS):
+            await sending.stop()
