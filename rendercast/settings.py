@@ -1,12 +1,16 @@
 """All settings, from `RENDERCAST_<SECTION>__<FIELD>`."""
 
 import os
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from connectors.chats.settings import ChatsSettings
+from connectors.gateway.settings import GatewaySettings
+from connectors.upstream.settings import ConnectorSettings
+from rendercast.simulator.settings import SimulatorSettings
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, Section, TopicSettings
 from streams.settings import ProcessorSettings
@@ -36,7 +40,11 @@ class Settings(BaseSettings):
     topics: TopicSettings = TopicSettings()
     log: LogSettings = LogSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    connector: ConnectorSettings = ConnectorSettings()
     processor: ProcessorSettings = ProcessorSettings()
+    chats: ChatsSettings = ChatsSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    simulator: SimulatorSettings = SimulatorSettings()
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -58,3 +66,17 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     if unknown:
         raise StopProcess("settings:\n  " + "\n  ".join(unknown))
     return found
+
+
+def flat(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each setting under the name of its environment variable; secrets are masked."""
+    return _flat(PREFIX, settings.model_dump(mode="json"))
+
+
+def _flat(path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        variable = f"{path}{name.upper()}"
+        if isinstance(value, dict) and value:
+            yield from _flat(f"{variable}__", value)
+        else:
+            yield variable, "" if value is None else str(value)

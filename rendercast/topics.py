@@ -117,6 +117,15 @@ async def _configs(client: AIOKafkaAdminClient, specs: list[TopicSpec]) -> dict[
     }
 
 
+async def delete(kafka: KafkaSettings, settings: TopicSettings) -> None:
+    """Delete the topics that are there, and what is in them."""
+    async with admin(kafka) as client:
+        there = set(await client.list_topics())
+        names = [spec.name for spec in settings.names.specs() if spec.name in there]
+        if names:
+            await client.delete_topics(names)
+
+
 async def require(kafka: KafkaSettings, settings: TopicSettings) -> None:
     """Raises StopProcess where a process must not start: a topic is missing, or partition counts differ."""
     wrong = [each for each in await check(kafka, settings) if each.what in ("topic", "partitions", "cleanup.policy")]

@@ -1,4 +1,4 @@
-"""The chat sink: what chats should show (topic `artifacts`) and where the copies are (topic `stored`), into a database."""
+"""The chat sink: what chats should show (`artifacts`) and where the copies are (`stored`), into a database."""
 
 from connectors.chats.database import check, upgrade
 from connectors.chats.settings import ChatsSettings

@@ -1,6 +1,7 @@
 """Engines, the schema's revision, and the database's errors in our words."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -28,6 +29,8 @@ _NEEDS_OPERATOR = ("28", "3D", "42")
 _REFUSES_DATA = ("22", "23")
 """SQLSTATE classes: data exception, integrity constraint violation."""
 _SQLITE_NEEDS_OPERATOR = ("no such table", "no such column", "file is not a database")
+_ALEMBIC = threading.Lock()
+"""Alembic keeps the migration in hand in module globals: one at a time in a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def translated(name: str) -> Iterator[None]:
         raise RetryLater(words) from error
     except (OverflowError, UnicodeError) as error:  # drivers raise these of a value before the database sees it
         raise RejectRecord("refused_by_database", f"{name}: {error}") from error
-    except (PoolTimeoutError, TimeoutError, asyncio.TimeoutError, OSError) as error:
+    except (PoolTimeoutError, TimeoutError, OSError) as error:
         raise RetryLater(f"{name} does not answer: {str(error) or 'no answer in time'}") from error
 
 
@@ -123,15 +126,12 @@ def _words(error: DBAPIError) -> str:
 
 
 async def upgrade(url: str) -> Revisions:
-    """Bring the schema to this release's revision. Two at once take turns; at the newest it does nothing."""
-    engine = make_engine(url)
-    try:
-        with translated("the database"):
-            async with engine.connect() as connection:
-                await connection.run_sync(_upgrade)
-                await connection.commit()
-    finally:
-        await engine.dispose()
+    """Bring the schema to this release's revision. Two at once take turns; at the newest it does nothing.
+
+    Raises RetryLater when the database is away, StopProcess when it lets nobody in.
+    """
+    with translated("the database"):
+        await asyncio.to_thread(_upgrade, database_url(url))
     return await check(url)
 
 
@@ -145,6 +145,7 @@ async def check(url: str) -> Revisions:
 
 
 async def revisions(engine: AsyncEngine, name: str) -> Revisions:
+    """As `check`, over an engine that is there; `name` is what errors call the database."""
     with translated(name):
         async with engine.connect() as connection:
             current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
@@ -159,7 +160,12 @@ def _config() -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def _upgrade(url: URL) -> None:
+    engine = create_engine(url.set(drivername=url.drivername.removesuffix("+aiosqlite")))
+    try:
+        with _ALEMBIC, engine.begin() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()

@@ -6,6 +6,10 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from schemas import Artifact, Stored, ids, is_uuid
+from schemas.codec import decode_artifact, decode_stored
+from schemas.dead_letters import Incoming
+from schemas.errors import RejectRecord
+from schemas.topics import Topics
 
 Row: TypeAlias = dict[str, Any]
 Partition: TypeAlias = tuple[str, int]
@@ -17,11 +21,18 @@ ArtifactKey: TypeAlias = tuple[UUID, UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of a partition, read. Without `record` it is one to be passed over: it is in the dead letters."""
+    """A record as it came and as it was read. One that could not be read is passed over: it is in the dead letters."""
 
-    partition: Partition
-    offset: int
-    record: Artifact | Stored | None = None
+    source: Incoming
+    record: Artifact | Stored | None
+
+    @property
+    def partition(self) -> Partition:
+        return self.source.topic, self.source.partition
+
+    @property
+    def offset(self) -> int:
+        return self.source.offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,18 @@ class Batch:
 
     @property
     def files(self) -> list[UUID]:
-        return sorted({UUID(each.file_id) for each in (*self.artifacts, *self.copies)})
+        names = {each.file_id for each in self.artifacts} | {each.file_id for each in self.copies}
+        return sorted(map(UUID, names))
+
+
+def read(source: Incoming, topics: Topics, *, tools: bool) -> Artifact | Stored:
+    """The record's content. Raises RejectRecord; with `no_local_store` for a tool's chat where `tools` is false."""
+    if source.topic == topics.stored:
+        return decode_stored(source.value or b"")
+    found = decode_artifact(source.value or b"")
+    if is_tool(found) and not tools:
+        raise RejectRecord("no_local_store", f"chat {found.chat.chat_id} is a tool's, and no local store is configured")
+    return found
 
 
 def batch(entries: Sequence[Entry], expected: Mapping[Partition, int], *, tools: bool) -> Batch:
@@ -69,10 +91,12 @@ def is_tool(found: Artifact) -> bool:
 
 
 def chat_id(found: Artifact) -> UUID:
+    """The chat's row: its own UUID, or the one derived from a tool's name."""
     return UUID(ids.chat_uuid(found.chat.chat_id) if is_tool(found) else found.chat.chat_id)
 
 
 def artifact_key(found: Artifact) -> ArtifactKey:
+    """The primary key of the artifact's row."""
     return chat_id(found), UUID(found.file_id), found.generation
 
 
@@ -89,6 +113,7 @@ def derived_message_id(found: Artifact) -> UUID:
 
 
 def chat_rows(found: Iterable[Artifact]) -> list[Row]:
+    """A stub for each chat that nobody has made yet, in the order of their ids."""
     rows = {
         chat_id(each): {"name": each.chat.chat_id if is_tool(each) else None, "created_at": each.tracked_at}
         for each in found
@@ -97,6 +122,7 @@ def chat_rows(found: Iterable[Artifact]) -> list[Row]:
 
 
 def derived_message_row(found: Artifact) -> Row:
+    """The message under the derived id. Its status and version follow from its artifacts."""
     return {
         "id": derived_message_id(found), "chat_id": chat_id(found), "role": "assistant",
         "file_id": UUID(found.file_id), "generation": found.generation,
@@ -118,6 +144,7 @@ def artifact_row(found: Artifact, message_id: UUID) -> Row:
 
 
 def copy_row(found: Stored) -> Row:
+    """All columns of a copy."""
     return {
         "file_id": UUID(found.file_id), "generation": found.generation, "role": found.role,
         "location": found.location, "bytes": found.bytes, "sha256": found.sha256,

@@ -105,7 +105,7 @@ class JobsFeed:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     ends = await client.end_offsets(partitions)
             except (TimeoutError, KafkaError) as error:
-                self._say(f"Kafka does not answer: {error or 'no answer in time'!s}")
+                self._say(f"Kafka does not answer: {str(error) or 'no answer in time'}")
                 continue
             behind = [ends[each] - await client.position(each) for each in partitions]
             if min(behind) < 0:

@@ -64,7 +64,7 @@ class UpstreamClient:
     async def events(
         self, channel: Channel, opened: Callable[[], None], heard: Callable[[], None]
     ) -> AsyncGenerator[Frame, None]:
-        """The frames of a channel until the stream ends, which raises Trouble: it never just stops.
+        """The frames of a channel until the upstream ends the stream. Raises Trouble where it ends in another way.
 
         `opened` is called when the upstream has said yes, `heard` whenever bytes come, comments too. A stream without
         bytes for `bytes_seconds` ends with the cause `silent`.
@@ -84,7 +84,6 @@ class UpstreamClient:
                         yield frame
                 for frame in decoder.finish():
                     yield frame
-        raise Trouble("ended", "the upstream ended the stream")
 
     async def generate(self, kind: str, request: GenerateRequest) -> tuple[Generated, ...]:
         """Begin to generate an image or a video; one call can begin several files.

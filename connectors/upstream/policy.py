@@ -96,7 +96,6 @@ class StreamClock:
 class WatchClock:
     """What is known of one watch: what was asked, what was answered, and since when the job stands still."""
 
-    started_at: float
     tracked_at: float
     deadline_at: float
     news_at: float
@@ -132,9 +131,9 @@ class WatchClock:
         self.polls += why == "poll"
 
     def failed(self, now: float, after: float | None, settings: ConnectorSettings, roll: Roll) -> None:
-        """The look was not answered: wait as long as the upstream said, or back off."""
+        """The look was not answered: back off, and no shorter than the upstream said."""
         self._take_back()
-        self.not_before = now + (backoff(settings, self.failures, roll) if after is None else after)
+        self.not_before = now + max(after or 0, backoff(settings, self.failures, roll))
         self.failures += 1
 
     def _take_back(self) -> None:

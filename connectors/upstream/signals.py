@@ -1,20 +1,22 @@
 """What of the upstream's words is a reason to look at the file, and what is news of the job. Pure."""
 
-from connectors.upstream.parser import Ignored, Parsed
+from collections.abc import Sequence
+
+from connectors.upstream.parser import Ignored
 from schemas import Failure, Observation, Progress, Result, Snapshot, TaskChange
 
 _ENDINGS = frozenset({"render_result", "task", "task_status", "error"})
 _WITHOUT_ADDRESS = frozenset({"names_no_file", "no_url", "bad_url"})
 
 
-def asks_for_look(seen: Parsed) -> bool:
+def asks_for_look(seen: Sequence[Observation], ignored: Sequence[Ignored]) -> bool:
     """Whether what was said means "ask me": an end without its URL, or an error without its file.
 
     A snapshot never does: it is itself the answer to a look. Nor does an end that brings its URL along.
     """
-    if any(isinstance(each, Result) for each in seen.observations):
+    if any(isinstance(each, Result) for each in seen):
         return False
-    return any(_is_question(each) for each in seen.observations) or any(_hides_an_end(each) for each in seen.ignored)
+    return any(_is_question(each) for each in seen) or any(_hides_an_end(each) for each in ignored)
 
 
 def awaits_url(seen: Observation) -> bool:

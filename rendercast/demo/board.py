@@ -22,12 +22,10 @@ class Board:
         self._console, self._expected = console, expected
         self._jobs: dict[str, Job] = {}
         self._ended: set[tuple[str, str]] = set()
-        self.generations: dict[tuple[str, str], Job] = {}
 
     def show(self, job: Job) -> None:
         """Take in a document; say a line when it is an end and no live view is on."""
         self._jobs[job.file_id] = job
-        self.generations[job.file_id, job.generation] = job
         if job.outcome is not None and (job.file_id, job.generation) not in self._ended:
             self._ended.add((job.file_id, job.generation))
             if not self._console.is_terminal:
@@ -36,7 +34,11 @@ class Board:
 
     @property
     def ended(self) -> int:
+        """Generations that have ended."""
         return len(self._ended)
+
+    def has_ended(self, file_id: str, generation: str) -> bool:
+        return (file_id, generation) in self._ended
 
     def __rich__(self) -> RenderableType:
         jobs = list(self._jobs.values())

@@ -25,6 +25,11 @@ def pick(options: Sequence[T], *key: object) -> T:
     return options[int(uniform(*key) * len(options))]
 
 
+def coin(*key: object) -> bool:
+    """True half of the time."""
+    return pick((True, False), *key)
+
+
 def uuid(*key: object) -> str:
     """A UUID in the form of a random one."""
     return str(UUID(bytes=_digest(16, key), version=4))

@@ -6,7 +6,7 @@ from typing import Literal
 
 import orjson
 
-from rendercast.simulator.chance import pick, uniform
+from rendercast.simulator.chance import coin, pick
 from rendercast.simulator.jobs import SimulatedFile, Step
 from rendercast.simulator.objects import Json, file_object, foreign_object, last_done
 
@@ -68,6 +68,7 @@ def say(file: SimulatedFile, step: Step, scope: Scope, foreign_url: str) -> list
 
 
 def encode(payload: Json) -> bytes:
+    """One frame on one line."""
     return b"data: " + orjson.dumps(payload) + b"\r\n\r\n"
 
 
@@ -117,7 +118,7 @@ def _progress(file: SimulatedFile, step: Step, scope: Scope) -> Json:
     found: Json = {"progress": percent / 100 if is_fraction else int(percent)}
     if scope == "file" or pick((True, False), current.id, "progress names file"):
         found["file_id"] = file.id
-    if uniform(current.id, "message", percent) < 0.5:  # noqa: PLR2004 - every other
+    if coin(current.id, "message", percent):
         found["message"] = f"Rendering, {percent:.0f}% done"
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from rendercast.simulator.chance import pick, uniform, uuid
+from rendercast.simulator.chance import coin, pick, uniform, uuid
 from rendercast.simulator.settings import Faults
 
 Kind = Literal["image", "video"]
@@ -188,7 +188,7 @@ def _steps(generation_id: str, order: Order, pace: Pace, life: Life) -> Iterator
         yield Step(life.failed, "task", "error")
         yield Step(life.failed, "task_status", "ERROR")
         yield Step(life.failed, "error")
-    if life.tasks_done is not None and not (pace.result_lost and uniform(generation_id, "silent") < 0.5):
+    if life.tasks_done is not None and not (pace.result_lost and coin(generation_id, "silent")):
         yield Step(life.tasks_done, "task", "completed")
         yield Step(life.tasks_done, "task_status", "COMPLETED")
     if life.done is not None and life.thumbnail is not None and not pace.result_lost:

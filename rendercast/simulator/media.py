@@ -24,6 +24,7 @@ def media_path(url: str) -> str:
 
 
 def content_type(path: str) -> str:
+    """What is served under this path: a video or an image."""
     return "video/mp4" if path.endswith(".mp4") else "image/png"
 
 
@@ -37,12 +38,16 @@ def media_bytes(path: str, video_bytes: int) -> bytes:
     pixels = b"".join(b"\0" + rows[start : start + width] for start in range(0, len(rows), width))
     header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(pixels, 1)) + _chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(pixels, 1))
+        + _chunk(b"IEND", b"")
     )
 
 
 @lru_cache(maxsize=200_000)
 def media_digest(path: str, video_bytes: int) -> Digest:
+    """The digest of `media_bytes`."""
     body = media_bytes(path, video_bytes)
     return Digest(sha256(body).hexdigest(), len(body))
 

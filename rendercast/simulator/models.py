@@ -29,7 +29,7 @@ class Model(NamedTuple):
 
 SORA = "azure-openai/sora"
 SORA_ASPECT_RATIOS = ("1:1", "16:9", "9:16")
-STYLES = frozenset({"flux_steampunk", "flux_watercolor", "flux_realistic"})
+STYLE_PREFIX = "flux_"
 MODELS = {
     each.name: each
     for each in (

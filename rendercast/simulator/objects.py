@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rendercast.simulator.chance import pick, uniform, uuid
+from rendercast.simulator.chance import coin, pick, uniform, uuid
 from rendercast.simulator.jobs import Generation, SimulatedFile, is_past
 
 Json = dict[str, Any]
@@ -25,7 +25,8 @@ def file_object(file: SimulatedFile, now: float) -> Json:
     order = current.order
     detail = {
         "id": current.id, "prompt": order.prompt, "duration": order.duration, "aspect_ratio": order.aspect_ratio,
-        "generation_config_name": order.model, "negative_prompt": None, "seed": int(uniform(current.id, "seed") * 10**12),
+        "generation_config_name": order.model, "negative_prompt": None,
+        "seed": int(uniform(current.id, "seed") * 10**12),
     }  # fmt: skip
     found: Json = {"id": file.id, "url": url, "thumbnail_url": thumbnail_url, "type": order.kind}
     for kind in ("image", "video", "audio"):
@@ -58,7 +59,7 @@ def project_object(project_id: str, files: Iterable[SimulatedFile], now: float) 
     for file in files:
         shown = file_object(file, now - file.current.poll_lag)
         value = {"file_id": file.id, "type": shown["type"]}
-        if uniform(file.id, "value") < 0.5:
+        if coin(file.id, "value"):
             value |= {"url": shown["url"], "thumbnail_url": shown["thumbnail_url"]}
         data.append({"id": uuid(project_id, file.id), "type": "file", "value": value})
         tasks += shown["tasks"]
@@ -86,7 +87,6 @@ def _shows_task(generation: Generation, now: float) -> bool:
     order = generation.order
     if order.kind == "video" or generation.number > 1:
         return True
-    if order.behaviour == "plain" and uniform(generation.id, "tasks") < 0.5:
+    if order.behaviour == "plain" and coin(generation.id, "tasks"):
         return False
     return now > generation.life.began
-

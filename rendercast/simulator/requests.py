@@ -1,11 +1,12 @@
 """What a generate call asks for, or why it is refused. Pure."""
 
+from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rendercast.simulator.jobs import BEHAVIOURS, Behaviour, Kind, Order
-from rendercast.simulator.models import MODELS, SORA, SORA_ASPECT_RATIOS, STYLES
+from rendercast.simulator.models import MODELS, SORA, SORA_ASPECT_RATIOS, STYLE_PREFIX
 from rendercast.simulator.objects import Json
 from schemas.base import UUID_PATTERN
 
@@ -59,8 +60,10 @@ class GenerateBody(BaseModel):
         config = self.config
         model = MODELS.get(config.generation_config_name)
         if model is None or model.kind != kind:
-            raise _refused_field("generation_config_name", f"No {kind} model is called {config.generation_config_name!r}")
-        if config.get("style_name") not in STYLES | {None, ""}:
+            raise _refused_field(
+                "generation_config_name", f"No {kind} model is called {config.generation_config_name!r}"
+            )
+        if not str(config.get("style_name") or STYLE_PREFIX).startswith(STYLE_PREFIX):
             raise Refused(400, {"detail": "Invalid payload"})
         if model.name == SORA:
             _check_sora(config.get("aspect_ratio"))
@@ -69,7 +72,8 @@ class GenerateBody(BaseModel):
             behaviour = "fails"
         order = Order(
             kind=kind, behaviour=behaviour, prompt=config.prompt, model=model.name, flow=flow,
-            aspect_ratio=config.get("aspect_ratio"), duration=_number(config.get("duration")), request_id=self.request_id,
+            aspect_ratio=_text(config.get("aspect_ratio")), duration=_number(config.get("duration")),
+            request_id=self.request_id,
         )  # fmt: skip
         return [order] * (_batch_size(config) if kind == "image" else 1)
 
@@ -105,7 +109,9 @@ def _check_sora(aspect_ratio: object) -> None:
     if aspect_ratio in SORA_ASPECT_RATIOS:
         return
     kind = type(aspect_ratio).__name__
-    message = f"Input should be '1:1', '16:9' or '9:16' [type=literal_error, input_value={aspect_ratio!r}, input_type={kind}]"
+    message = (
+        f"Input should be '1:1', '16:9' or '9:16' [type=literal_error, input_value={aspect_ratio!r}, input_type={kind}]"
+    )
     detail = f"1 validation error for SoraVideoConfig\naspect_ratio\n  {message}"
     raise _refused_field("params.aspect_ratio", message, detail)
 
@@ -117,8 +123,13 @@ def _batch_size(config: _Config) -> int:
     return int(found)
 
 
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _number(value: object) -> float | None:
     try:
-        return float(str(value))
+        found = float(str(value))
     except ValueError:
         return None
+    return found if isfinite(found) else None

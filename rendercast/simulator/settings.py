@@ -58,7 +58,9 @@ class SimulatorSettings(Section):
     late_poll_seconds: float = Field(default=4, ge=0, le=3_600, description="simulated; how far GET is behind")
     hidden_seconds: float = Field(default=2, ge=0, le=3_600, description="simulated; how long a new file answers 404")
     subscription_seconds: float = Field(default=1, ge=0, le=3_600, description="simulated; a late subscription's delay")
-    broken_after_seconds: float = Field(default=4, ge=0, le=3_600, description="simulated; a dropped stream's longest life")
+    broken_after_seconds: float = Field(
+        default=4, ge=0, le=3_600, description="simulated; a dropped stream's longest life"
+    )
     timeout_524_seconds: float = Field(default=10, ge=0, le=3_600, description="simulated; the proxy's patience")
     retry_after_seconds: int = Field(default=1, ge=0, le=3_600, description="told with 429")
     video_bytes: int = Field(default=100_000, ge=64, le=100_000_000, description="size of a video")

@@ -1,0 +1,287 @@
+"""The chat sink: batches of `artifacts` and `stored`, each in one transaction with its offsets.
+
+The database's offsets are the truth; the group's are told to Kafka for those who look there. Whatever goes wrong with
+a batch — the database away, a commit without an answer, another process ahead — the answer is the same: forget it,
+read the offsets from the database again, and seek there.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import stamina
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+
+from connectors.chats.metrics import FENCED, LAG, RECORDS, REFUSED, RETRIES
+from connectors.chats.rows import Entry, Partition, read
+from connectors.chats.settings import ChatsSettings
+from connectors.chats.store import Store
+from connectors.chats.writer import Fenced
+from connectors.kafka import connect, consumer, producer, send_dead_letter
+from schemas.dead_letters import DeadLetter, Incoming
+from schemas.errors import RejectRecord, RetryLater, StopProcess
+from schemas.settings import KafkaSettings
+from schemas.topics import Topics
+
+log = structlog.get_logger()
+
+_NAME = "rendercast-chats"
+_POLL_MS = 500
+_KAFKA_SECONDS = 5
+_LEAVE_SECONDS = 5
+"""How long a rebalance waits for the batch in hand. One that takes longer is rolled back or fenced, not lost."""
+
+
+class ChatSink:
+    """Service. Needs the topics and the schema (`database.upgrade`) to be there."""
+
+    def __init__(self, settings: ChatsSettings, kafka: KafkaSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._kafka = kafka
+        self._topics = topics
+        url, timeout = settings.url.get_secret_value(), settings.transaction_timeout_seconds
+        self._stores = [Store(url, "the chat database", settings.group_id, tools=False, timeout=timeout)]
+        if settings.local_url is not None:
+            local = settings.local_url.get_secret_value()
+            self._stores.append(Store(local, "the local store", settings.group_id, tools=True, timeout=timeout))
+        self._consumer: Any = None
+        self._producer: Any = None
+        self._owned = False  # the group has given us partitions, and nothing has cast doubt on that
+        self._placed: frozenset[Partition] | None = None  # the partitions that stand where the databases say
+        self._landing = asyncio.Lock()
+        self._buried: dict[Partition, int] = {}  # the last offset sent to dead letters: a batch read again sends none
+        self._trouble: str | None = "starting"
+
+    def not_ready(self) -> str | None:
+        return self._trouble
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop`; the batch in hand is finished. Raises StopProcess."""
+        async with contextlib.AsyncExitStack() as stack:
+            for store in self._stores:
+                stack.push_async_callback(store.close)
+            self._producer = await connect(producer(self._kafka, _NAME), self._kafka)
+            stack.push_async_callback(self._producer.stop)
+            self._consumer = await connect(
+                consumer(
+                    self._kafka,
+                    _NAME,
+                    self._settings.group_id,
+                    group_instance_id=self._settings.instance_id,
+                    session_timeout_ms=int(self._settings.session_timeout_seconds * 1000),
+                    partition_assignment_strategy=(RangePartitionAssignor,),  # one number of both topics: one process
+                ),
+                self._kafka,
+            )
+            stack.push_async_callback(self._consumer.stop)
+            work, stopping = asyncio.create_task(self._work(stop)), asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not work.done() and self._trouble is None:
+                    await asyncio.wait({work}, timeout=self._settings.stop_grace_seconds)
+            finally:
+                for task in (work, stopping):
+                    task.cancel()
+                ends = await asyncio.gather(work, stopping, return_exceptions=True)
+            if isinstance(ends[0], Exception):
+                raise ends[0]
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        async for attempt in self._retries():
+            with attempt, self._noted():
+                for store in self._stores:
+                    await store.require_schema()
+        self._trouble = "waiting for partitions"
+        self._consumer.subscribe([self._topics.artifacts, self._topics.stored], listener=_Listener(self))
+        while not stop.is_set():
+            async for attempt in self._retries():  # anew for each batch: a success ends the backing off
+                with attempt, self._noted():
+                    await self._step()
+
+    def _retries(self) -> Any:
+        longest = self._settings.retry_wait_max_seconds
+        return stamina.retry_context(
+            on=RetryLater, attempts=None, timeout=None, wait_initial=0.2, wait_max=longest, wait_jitter=0.5
+        )
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Trouble is told, and whatever was being done starts again from the database's offsets."""
+        try:
+            yield
+        except RetryLater as error:
+            RETRIES.inc()
+            if self._trouble != str(error):
+                log.warning("cannot go on for now", reason=str(error), **error.facts)
+            self._trouble = str(error)
+            self._placed = None
+            raise
+
+    async def _step(self) -> None:
+        """One batch, if there is one."""
+        try:
+            await self._place()
+            sources = await self._fetch()
+            if sources:
+                async with self._landing:
+                    await self._land(sources)
+                await self._tell_group()
+        except Fenced as error:
+            await self._doubt(error)
+
+    async def _place(self) -> None:
+        """Seek to where the databases have read up to; until then the partitions are paused. Raises RetryLater."""
+        assigned: frozenset[Partition] = self._consumer.assignment()
+        if not self._owned or assigned == self._placed:
+            return
+        self._consumer.pause(*assigned)
+        with _kafka():
+            await self._consumer.getmany(timeout_ms=0)  # brings nothing, but tells the group that this process lives
+            ends = await self._consumer.end_offsets(assigned)
+        numbers = {number for _, number in assigned}
+        lanes = {(topic, number) for topic in (self._topics.artifacts, self._topics.stored) for number in numbers}
+        for store in self._stores:
+            await store.place(lanes)
+            for partition in assigned:
+                _require_same_log(store, partition, ends[partition])
+        if self._owned and assigned == self._consumer.assignment():
+            for topic, number in assigned:
+                start = min(store.expected[topic, number] for store in self._stores)
+                self._consumer.seek(TopicPartition(topic, number), start)
+            self._consumer.resume(*assigned)
+            self._placed = assigned
+            log.info("reading on from the database's offsets", partitions=len(assigned))
+        self._trouble = None
+
+    async def _fetch(self) -> list[Incoming]:
+        with _kafka():
+            found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._settings.batch_records)
+        placed = self._placed or frozenset()
+        return [source for partition in sorted(found) if partition in placed for source in found[partition]]
+
+    async def _land(self, sources: Sequence[Incoming]) -> None:
+        entries = [Entry(source, await self._read(source)) for source in sources]
+        for store in self._stores:
+            await self._write(store, entries)
+        for source in sources:
+            RECORDS.labels(source.topic.removeprefix(self._topics.prefix)).inc()
+
+    async def _read(self, source: Incoming) -> Any:
+        try:
+            return read(source, self._topics, tools=len(self._stores) > 1)
+        except RejectRecord as error:
+            await self._bury(source, error)
+            return None
+
+    async def _write(self, store: Store, entries: list[Entry]) -> None:
+        """Write the entries. Where the database refuses the data, halve them until the culprit is found."""
+        try:
+            await store.write(entries)
+        except RejectRecord as error:
+            if len(entries) == 1:
+                await self._bury(entries[0].source, error)
+                await store.write([Entry(entries[0].source, None)])
+                return
+            half = len(entries) // 2
+            await self._write(store, entries[:half])
+            await self._write(store, entries[half:])
+
+    async def _bury(self, source: Incoming, error: RejectRecord) -> None:
+        partition = source.topic, source.partition
+        if source.offset <= self._buried.get(partition, -1):
+            return
+        with _kafka():
+            letter = DeadLetter.of(source, error.reason, str(error), _NAME)
+            await send_dead_letter(self._producer, self._topics, letter)
+        self._buried[partition] = source.offset
+        REFUSED.labels(error.reason).inc()
+        log.warning("to dead letters", reason=error.reason, topic=source.topic, offset=source.offset)
+
+    async def _doubt(self, error: Fenced) -> None:
+        """Whose are the partitions? The group refuses the commit of a member that it has put out.
+
+        Refused, this process lets go of them until the group gives it some again. Otherwise the writer was a process
+        that froze and woke: what it wrote is there, whole, and this one reads on behind it.
+        """
+        FENCED.inc()
+        log.warning("fenced: this batch was rolled back", **error.facts)
+        self._placed = None
+        if not await self._tell_group():
+            self._owned = False
+            self._trouble = "waiting for partitions"
+
+    async def _tell_group(self) -> bool:
+        """Tell the group how far the databases are, for whoever looks at its lag. False when it no longer knows us."""
+        try:
+            offsets = {
+                TopicPartition(*each): min(store.expected[each] for store in self._stores)
+                for each in self._consumer.assignment()
+                if all(each in store.expected for store in self._stores)
+            }
+            async with asyncio.timeout(_KAFKA_SECONDS):
+                await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError):
+            return False
+        except (KafkaError, TimeoutError) as error:
+            log.debug("the group was not told", reason=str(error))
+        else:
+            self._measure_lag(offsets)
+        return True
+
+    def _measure_lag(self, offsets: dict[Any, int]) -> None:
+        for topic in (self._topics.artifacts, self._topics.stored):
+            behind = sum((self._consumer.highwater(p) or n) - n for p, n in offsets.items() if p.topic == topic)
+            LAG.labels(topic.removeprefix(self._topics.prefix)).set(behind)
+
+    async def leave(self) -> None:
+        """The partitions go: the batch in hand ends first, if it ends soon."""
+        self._owned, self._placed = False, None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS), self._landing:
+                pass
+
+    def take(self, assigned: Iterable[Any]) -> None:
+        """Partitions came. They stay paused until they stand where the databases say."""
+        self._consumer.pause(*assigned)
+        self._owned, self._placed = True, None
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    def __init__(self, sink: ChatSink) -> None:
+        self._sink = sink
+
+    async def on_partitions_revoked(self, _: Any) -> None:
+        await self._sink.leave()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        self._sink.take(assigned)
+
+
+def _require_same_log(store: Store, partition: Partition, end: int) -> None:
+    if store.expected[partition] > end:
+        topic, number = partition
+        raise StopProcess(
+            f"{store.name} has read partition {number} of {topic} up to {store.expected[partition]}, but it ends at "
+            f"{end}: the topic was made anew. Delete its rows of consumer_offset to read it from the beginning",
+            topic=topic, partition=number, end=end,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _kafka() -> Iterator[None]:
+    try:
+        yield
+    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
+        raise StopProcess(f"Kafka does not let this process in: {error}") from error
+    except KafkaError as error:
+        raise RetryLater(f"Kafka: {error}") from error

@@ -1,0 +1,67 @@
+"""Jobs from the command line, by way of the topics: commands go in, documents are read."""
+
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer
+
+from connectors.kafka import connect, producer
+from rendercast.settings import Settings
+from schemas import Cancel, Check, JobView, Track
+from schemas.codec import decode_job, encode
+from schemas.errors import RejectRecord, StopProcess
+from schemas.headers import headers
+from streams.exactly_once import changelog
+
+
+async def send(settings: Settings, command: Track | Check | Cancel) -> None:
+    """Write a command; returns when the broker has it."""
+    client = await connect(producer(settings.kafka, "rendercast-jobs"), settings.kafka)
+    try:
+        await client.send_and_wait(
+            settings.topics.names.commands, encode(command), key=command.file_id.encode(), headers=headers(command)
+        )
+    finally:
+        await client.stop()
+
+
+async def show(settings: Settings, file_id: str) -> JobView | None:
+    """The file's job as the `jobs` topic has it now, or None."""
+    partitions = range(settings.topics.partitions)
+    rows = await changelog.load(settings.kafka, settings.topics.names.jobs, partitions)
+    return next((_view(row[file_id.encode()]) for row in rows.values() if file_id.encode() in row), None)
+
+
+async def follow(settings: Settings, file_id: str) -> AsyncIterator[JobView]:
+    """The file's job as it is, then at each change; ends when the job has ended."""
+    client = AIOKafkaConsumer(
+        settings.topics.names.jobs,
+        bootstrap_servers=settings.kafka.servers,
+        isolation_level="read_committed",
+        auto_offset_reset="latest",
+        fetch_max_wait_ms=50,
+    )
+    await connect(client, settings.kafka)
+    try:
+        await client.seek_to_end()  # first the end, then the rows: what comes between is seen twice, not missed
+        for tp in client.assignment():
+            await client.position(tp)
+        found = await show(settings, file_id)
+        if found is not None:
+            yield found
+        while found is None or found.outcome is None:
+            record = await client.getone()
+            if record.key == file_id.encode() and record.value is not None:
+                view = _view(record.value)
+                if found is None or view.version > found.version:
+                    found = view
+                    yield view
+    finally:
+        await client.stop()
+
+
+def _view(value: bytes) -> JobView:
+    try:
+        job = decode_job(value)
+    except RejectRecord as error:
+        raise StopProcess(f"the document in the jobs topic cannot be read by this release: {error}") from error
+    return JobView.model_validate(job.model_dump())

@@ -1,0 +1,221 @@
+"""The simulated upstream itself: its files and projects, its one timer per file, and the record of what it said."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rendercast.simulator import chance
+from rendercast.simulator.frames import Scope, say
+from rendercast.simulator.hub import Hub
+from rendercast.simulator.jobs import Generation, Order, Pace, SimulatedFile, begin, is_past
+from rendercast.simulator.media import media_path
+from rendercast.simulator.objects import Json, file_object, project_object
+from rendercast.simulator.settings import Faults, SimulatorSettings
+
+JITTER = 0.3
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was asked and told about one file."""
+
+    gets: int = 0
+    told_by_stream: Counter[str] = field(default_factory=Counter)  # by URL
+    told_by_poll: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A file, and how far the stream has told it."""
+
+    file: SimulatedFile
+    next_step: int = 0
+    timer: asyncio.TimerHandle | None = None
+    tally: Tally = field(default_factory=Tally)
+
+
+class World:
+    """Made inside a running event loop, whose clock it uses. `media_url` is where the media are served."""
+
+    def __init__(self, settings: SimulatorSettings, media_url: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._media_url = media_url
+        self._created = 0
+        self._media: dict[str, float | None] = {}  # path: since when it is there
+        self.settings = settings
+        self.dice = chance.Dice(settings.seed, settings.faults)
+        self.hub = Hub()
+        self.entries: dict[str, Entry] = {}
+        self.projects: dict[str, list[str]] = {}
+        self.connects: Counter[str] = Counter()  # streams, by channel
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def seconds(self, simulated: float) -> float:
+        """Simulated seconds in seconds of the clock."""
+        return simulated / self.settings.speed
+
+    def create(
+        self,
+        order: Order,
+        *,
+        project_id: str | None = None,
+        user_id: str | None = None,
+        file_id: str | None = None,
+        seconds: float | None = None,
+        rates: Faults | None = None,
+    ) -> Json:
+        """A new file, as its generate call answers it. `seconds` are simulated. Raises KeyError if the id is taken."""
+        self._created += 1
+        file_id = file_id or chance.uuid(self.settings.seed, "file", self._created)
+        if file_id in self.entries:
+            raise KeyError(file_id)
+        while len(self.entries) >= self.settings.max_files:
+            self._forget(next(iter(self.entries)))
+        file = SimulatedFile(file_id, project_id, user_id, (self._begin(file_id, 1, order, seconds, rates),), rates)
+        self.entries[file_id] = entry = Entry(file)
+        if project_id is not None:
+            self.open_project(project_id).append(file_id)
+        self._start(entry)
+        return file_object(file, file.current.life.began)
+
+    def regenerate(self, file_id: str, order: Order, seconds: float | None = None) -> Json:
+        """A new generation of a file. Raises KeyError."""
+        entry = self.entries[file_id]
+        file = entry.file
+        if not is_past(file.current.life.done, self.now()):  # replaced before its end: its URL never comes
+            self._drop_media(file.current)
+        generation = self._begin(file_id, len(file.generations) + 1, order, seconds, file.rates)
+        entry.file = file.regenerated(generation)
+        entry.next_step = 0
+        self._start(entry)
+        return file_object(SimulatedFile(file.id, file.project_id, file.user_id, (generation,)), generation.life.began)
+
+    def open_project(self, project_id: str) -> list[str]:
+        """The ids of the project's files; the project is made if it is not there."""
+        while project_id not in self.projects and len(self.projects) >= self.settings.max_files:
+            del self.projects[next(iter(self.projects))]
+        return self.projects.setdefault(project_id, [])
+
+    def poll(self, file_id: str) -> Json | None:
+        """What GET answers: None for 404."""
+        entry = self.entries.get(file_id)
+        if entry is None:
+            return None
+        entry.tally.gets += 1
+        current = entry.file.current
+        if self.now() < current.hidden_until:
+            return None
+        found = file_object(entry.file, self.now() - current.poll_lag)
+        if found["url"]:
+            entry.tally.told_by_poll[found["url"]] += 1
+        return found
+
+    def project(self, project_id: str) -> Json | None:
+        """What GET answers: None for 404."""
+        if project_id not in self.projects:
+            return None
+        entries = [self.entries[each] for each in self.projects[project_id]]
+        found = project_object(project_id, (each.file for each in entries), self.now())
+        for entry, item in zip(entries, found["data"], strict=True):
+            if url := item["value"].get("url"):
+                entry.tally.told_by_poll[url] += 1
+        return found
+
+    def told(self, file_id: str, url: str) -> None:
+        """A stream has sent a frame that announces this URL."""
+        if (entry := self.entries.get(file_id)) is not None:
+            entry.tally.told_by_stream[url] += 1
+
+    def media(self, path: str) -> str | None:
+        """The path under which the bytes are made, or None: no such URL, or not yet set."""
+        path = media_path(path)
+        return path if is_past(self._media.get(path), self.now()) else None
+
+    def rates(self, file_id: str) -> Faults | None:
+        """The file's own rates, if it has any."""
+        entry = self.entries.get(file_id)
+        return entry.file.rates if entry else None
+
+    def close(self) -> None:
+        self.hub.close()
+        for entry in self.entries.values():
+            if entry.timer is not None:
+                entry.timer.cancel()
+
+    def _begin(
+        self, file_id: str, number: int, order: Order, seconds: float | None, rates: Faults | None
+    ) -> Generation:
+        settings = self.settings
+
+        def falls(fault: str) -> bool:
+            return self.dice.falls(fault, file_id, number, rates=rates)
+
+        if seconds is None:
+            usual = settings.video_seconds if order.kind == "video" else settings.image_seconds
+            seconds = usual * (1 + JITTER * (2 * chance.uniform(settings.seed, "seconds", file_id, number) - 1))
+        pace = Pace(
+            seconds=self.seconds(seconds),
+            stale_seconds=self.seconds(settings.stale_seconds) if number > 1 else 0,
+            poll_lag=self.seconds(settings.late_poll_seconds) if falls("late_poll") else 0,
+            hidden_seconds=self.seconds(settings.hidden_seconds) if number == 1 and falls("not_found_at_first") else 0,
+            result_lost=falls("result_lost"),
+            foreign_file=falls("foreign_file"),
+        )
+        key = f"{settings.seed}/{file_id}/{number}"
+        generation = begin(key, number, order, pace, now=self.now(), media_url=self._media_url)
+        life = generation.life
+        self._add_media(generation.url, life.done)
+        self._add_media(generation.thumbnail_url, life.thumbnail)
+        if pace.foreign_file:
+            self._add_media(self._foreign_url(generation), life.began)
+        return generation
+
+    def _start(self, entry: Entry) -> None:
+        if entry.timer is not None:
+            entry.timer.cancel()
+        entry.timer = self._loop.call_at(entry.file.current.life.began, self._tell, entry)
+
+    def _tell(self, entry: Entry) -> None:
+        """Tell the steps that are due, and come back for the next."""
+        file, steps = entry.file, entry.file.current.life.steps
+        while entry.next_step < len(steps) and steps[entry.next_step].at <= self.now():
+            step = steps[entry.next_step]
+            entry.next_step += 1
+            for channel, scope in _channels(file):
+                if self.hub.heard(channel):
+                    self.hub.publish(channel, say(file, step, scope, self._foreign_url(file.current)))
+        entry.timer = None
+        if entry.next_step < len(steps):
+            entry.timer = self._loop.call_at(steps[entry.next_step].at, self._tell, entry)
+
+    def _foreign_url(self, generation: Generation) -> str:
+        return f"{self._media_url}/2026/1/1/{chance.uuid(generation.id, 'foreign')}.png"
+
+    def _add_media(self, url: str, since: float | None) -> None:
+        self._media[media_path(url)] = since
+
+    def _drop_media(self, generation: Generation) -> None:
+        for url in (generation.url, generation.thumbnail_url, self._foreign_url(generation)):
+            self._media.pop(media_path(url), None)
+
+    def _forget(self, file_id: str) -> None:
+        entry = self.entries.pop(file_id)
+        if entry.timer is not None:
+            entry.timer.cancel()
+        for generation in entry.file.generations:
+            self._drop_media(generation)
+        siblings = self.projects.get(entry.file.project_id or "", [])
+        if file_id in siblings:
+            siblings.remove(file_id)
+        self.connects.pop(f"file.{file_id}", None)
+
+
+def _channels(file: SimulatedFile) -> Iterable[tuple[str, Scope]]:
+    yield f"file.{file.id}", "file"
+    if file.project_id is not None:
+        yield f"project.{file.project_id}", "project"
+    if file.user_id is not None:
+        yield f"user.{file.user_id}", "project"

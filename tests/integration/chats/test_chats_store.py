@@ -1,0 +1,285 @@
+"""What one database promises, on SQLite and on Postgres, without Kafka."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from integration.chats.support import artifact, by_file, landed, location, new_id, query, rows, stored
+from sqlalchemy import create_engine, insert, make_url, text
+
+from connectors.chats import check
+from connectors.chats.rows import Entry
+from connectors.chats.store import Store
+from connectors.chats.tables import chat, message, metadata
+from connectors.chats.writer import Fenced
+from schemas import Artifact, utcnow
+from schemas.errors import RejectRecord, RetryLater, StopProcess
+from schemas.ids import chat_uuid, message_id
+
+LANES = [("artifacts", 0), ("stored", 0), ("artifacts", 1), ("stored", 1)]
+
+
+@asynccontextmanager
+async def opened(url, *, tools=False, timeout=10):
+    store = Store(url, "the database", "group", tools=tools, timeout=timeout)
+    try:
+        await store.place(LANES)
+        yield store
+    finally:
+        await store.close()
+
+
+def entries(*records, start=0, partition=0):
+    """The records in a row on their topics, from offset `start` of each."""
+    ends = {"artifacts": start, "stored": start}
+    found = []
+    for record in records:
+        topic = "artifacts" if isinstance(record, Artifact) else "stored"
+        found.append(Entry(SimpleNamespace(topic=topic, partition=partition, offset=ends[topic]), record))
+        ends[topic] += 1
+    return found
+
+
+async def written(url, *records, **options):
+    async with opened(url, **options) as store:
+        await store.write(entries(*records))
+
+
+def insert_message(url, chat_id, id_, role="user"):
+    now = utcnow()
+    query(url, insert(chat).values(id=chat_id, created_at=now))
+    query(url, insert(message).values(id=id_, chat_id=chat_id, role=role, created_at=now, updated_at=now))
+
+
+def uuids(text_):
+    import uuid
+
+    return uuid.UUID(text_)
+
+
+async def test_a_batch_lands_as_the_last_version_of_each_artifact_with_its_offsets(database):
+    one, two, in_chat = new_id(), new_id(), new_id()
+    await written(
+        database,
+        artifact(one, 1, chat=in_chat),
+        artifact(two, 1, chat=in_chat),
+        artifact(one, 3, chat=in_chat, status="completed"),
+        artifact(one, 2, chat=in_chat),
+    )
+    found = by_file(database)
+    assert (found[one]["version"], found[one]["status"], found[one]["revision"]) == (3, "completed", 1)
+    assert found[two]["version"] == 1
+    assert landed(database) == 4
+
+
+async def test_an_older_version_never_overwrites_a_newer_one(database):
+    file, in_chat = new_id(), new_id()
+    async with opened(database) as store:
+        await store.write(entries(artifact(file, 5, chat=in_chat, status="completed")))
+        before = rows(database, "artifact")
+        await store.write(entries(artifact(file, 4, chat=in_chat), start=1))
+    assert rows(database, "artifact") == before
+    assert landed(database) == 2
+
+
+async def test_a_later_generation_is_a_row_of_its_own(database):
+    file, in_chat = new_id(), new_id()
+    await written(
+        database,
+        artifact(file, 1, chat=in_chat, generation="g1", status="completed"),
+        artifact(file, 2, chat=in_chat, generation="g2"),
+    )
+    assert {(row["generation"], row["status"]) for row in rows(database, "artifact")} == {
+        ("g1", "completed"),
+        ("g2", "processing"),
+    }
+
+
+async def test_the_message_that_asked_shows_the_artifact_and_follows_it(database):
+    file, in_chat, asking = new_id(), uuids(new_id()), uuids(new_id())
+    insert_message(database, in_chat, asking)
+    async with opened(database) as store:
+        await store.write(entries(artifact(file, 1, chat=str(in_chat), message=str(asking))))
+        (first,) = rows(database, "message")
+        await store.write(entries(artifact(file, 2, chat=str(in_chat), message=str(asking), status="error"), start=1))
+        (then,) = rows(database, "message")
+    assert by_file(database)[file]["message_id"] == asking
+    assert (first["status"], then["status"]) == ("processing", "error")
+    assert then["version"] > first["version"]
+    assert then["role"] == "user"
+
+
+@pytest.mark.parametrize("asked", [None, "b7a0c7f0-0000-4000-8000-000000000000", "not-a-uuid"])
+async def test_where_no_known_message_asked_one_is_made_under_the_derived_id(database, asked):
+    file, in_chat = new_id(), new_id()
+    async with opened(database) as store:
+        for version in (1, 2):
+            changed = artifact(file, version, chat=in_chat, message=asked)
+            await store.write(entries(changed, start=version - 1))
+    (made,) = rows(database, "message")
+    assert str(made["id"]) == message_id(in_chat, file, "g1")
+    assert (made["role"], made["generation"]) == ("assistant", "g1")
+
+
+async def test_a_message_of_another_chat_is_not_the_one_that_asked(database):
+    file, mine, others, asking = new_id(), new_id(), uuids(new_id()), uuids(new_id())
+    insert_message(database, others, asking)
+    await written(database, artifact(file, 1, chat=mine, message=str(asking)))
+    assert str(by_file(database)[file]["message_id"]) == message_id(mine, file, "g1")
+
+
+async def test_a_message_of_several_files_is_completed_when_none_is_unfinished(database):
+    one, two, in_chat, asking = new_id(), new_id(), uuids(new_id()), uuids(new_id())
+    insert_message(database, in_chat, asking)
+    told = {"chat": str(in_chat), "message": str(asking)}
+    seen = []
+    async with opened(database) as store:
+        for number, change in enumerate(
+            (artifact(one, 1, **told), artifact(two, 1, **told, status="completed"), artifact(one, 2, **told, status="error"))
+        ):  # fmt: skip
+            await store.write(entries(change, start=number))
+            seen.append(rows(database, "message")[0]["status"])
+    assert seen == ["processing", "processing", "completed"]
+
+
+async def test_two_partitions_may_show_in_one_message_at_the_same_time(database):
+    in_chat, asking = uuids(new_id()), uuids(new_id())
+    insert_message(database, in_chat, asking)
+    told = {"chat": str(in_chat), "message": str(asking)}
+    async with opened(database) as one, opened(database) as two:
+
+        async def series(store, partition):
+            for number in range(25):
+                last = artifact(new_id(), 1, **told, status="completed")
+                await store.write(entries(last, start=number, partition=partition))
+
+        await asyncio.gather(series(one, 0), series(two, 1))
+    (shown,) = rows(database, "message")
+    assert (shown["version"], shown["status"]) == (50, "completed")
+
+
+@pytest.mark.parametrize("first", ["artifact", "copy", "together", "copy in the same batch first"])
+async def test_the_copy_is_added_in_whichever_order_it_comes(database, first):
+    file, in_chat = new_id(), new_id()
+    shown = artifact(file, 1, chat=in_chat, status="completed")
+    copies = [stored(file), stored(file, role="thumbnail"), stored(file, generation="other")]
+    async with opened(database) as store:
+        if first == "artifact":
+            await store.write(entries(shown))
+            await store.write(entries(*copies))
+        elif first == "copy":
+            await store.write(entries(*copies))
+            await store.write(entries(shown))
+        elif first == "together":
+            await store.write(entries(shown, *copies))
+        else:
+            await store.write(entries(*copies, shown))
+    found = by_file(database)[file]
+    assert found["durable_url"] == location(file)
+    assert found["durable_thumbnail_url"] == location(file, role="thumbnail")
+
+
+async def test_a_copy_raises_the_version_of_the_message_once(database):
+    file, in_chat = new_id(), new_id()
+    async with opened(database) as store:
+        await store.write(entries(artifact(file, 1, chat=in_chat, status="completed")))
+        seen = [rows(database, "message")[0]["version"]]
+        for number in range(2):
+            await store.write(entries(stored(file), start=number))
+            seen.append(rows(database, "message")[0]["version"])
+    assert seen[0] < seen[1] == seen[2]
+
+
+async def test_a_later_version_keeps_the_durable_url(database):
+    file, in_chat = new_id(), new_id()
+    async with opened(database) as store:
+        await store.write(entries(artifact(file, 1, chat=in_chat, status="completed"), stored(file)))
+        await store.write(entries(artifact(file, 2, chat=in_chat, status="completed"), start=1))
+    assert by_file(database)[file]["durable_url"] == location(file)
+    assert by_file(database)[file]["version"] == 2
+
+
+async def test_a_tool_chat_goes_to_the_local_store_only(database, local_store):
+    tool, real = new_id(), new_id()
+    in_chat = new_id()
+    batch = (artifact(tool, 1, chat="video-generator-tool"), artifact(real, 1, chat=in_chat))
+    await written(database, *batch)
+    await written(local_store, *batch, tools=True)
+    assert set(by_file(database)) == {real}
+    assert set(by_file(local_store)) == {tool, real}
+    assert landed(database) == landed(local_store) == 2
+    names = {str(row["id"]): row["name"] for row in rows(local_store, "chat")}
+    assert names == {chat_uuid("video-generator-tool"): "video-generator-tool", in_chat: None}
+
+
+async def test_a_process_that_was_overtaken_is_fenced_and_writes_nothing(database):
+    file, in_chat = new_id(), new_id()
+    async with opened(database) as frozen, opened(database) as owner:
+        await owner.write(entries(artifact(file, 1, chat=in_chat), artifact(file, 2, chat=in_chat)))
+        before = {table: rows(database, table) for table in metadata.tables}
+        with pytest.raises(Fenced):
+            await frozen.write(entries(artifact(file, 9, chat=in_chat), artifact(new_id(), 1)))
+        assert {table: rows(database, table) for table in metadata.tables} == before
+        await owner.write(entries(artifact(file, 3, chat=in_chat), start=2))
+    assert by_file(database)[file]["version"] == 3
+
+
+async def test_of_two_writers_at_the_same_moment_one_is_fenced(database):
+    async with opened(database) as one, opened(database) as two:
+        batch = entries(*(artifact(new_id(), 1) for _ in range(50)))
+        ends = await asyncio.gather(one.write(batch), two.write(batch), return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == ["Fenced", "NoneType"]
+    assert len(rows(database, "artifact")) == landed(database) == 50
+
+
+async def test_records_below_the_offset_are_passed_over(database):
+    file, in_chat = new_id(), new_id()
+    async with opened(database) as store:
+        batch = entries(artifact(file, 1, chat=in_chat), artifact(file, 2, chat=in_chat))
+        await store.write(batch)
+        await store.write(batch)
+        await store.write([*batch, *entries(artifact(file, 3, chat=in_chat), start=2)])
+    assert by_file(database)[file]["version"] == 3
+    assert landed(database) == 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"status": "completed", "url": None}, {"version": 2**70}],
+    ids=["completed without URL", "number too large"],
+)
+async def test_what_the_database_refuses_is_a_refused_record_and_leaves_nothing(database, fields):
+    async with opened(database) as store:
+        with pytest.raises(RejectRecord):
+            await store.write(entries(artifact(new_id(), 1), artifact(new_id(), **{"version": 1, **fields})))
+        assert rows(database, "artifact") == []
+        await store.write(entries(artifact(new_id(), 1)))
+    assert landed(database) == 1
+
+
+async def test_a_database_without_schema_stops_the_process(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/empty.db", "the database", "group", tools=False, timeout=5)
+    with pytest.raises(StopProcess, match="db upgrade"):
+        await store.require_schema()
+    await store.close()
+
+
+async def test_a_database_that_is_away_is_a_reason_to_retry(postgres_database):
+    away = make_url(postgres_database).set(query={"host": "127.0.0.1", "port": "1"})
+    with pytest.raises(RetryLater):
+        await check(away.render_as_string(hide_password=False))
+
+
+def test_the_migrations_make_what_the_tables_say(database):
+    made = make_url(database)
+    driver = "sqlite" if made.drivername.startswith("sqlite") else "postgresql+psycopg"
+    engine = create_engine(made.set(drivername=driver))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        checks = connection.execute(text("SELECT 1")).scalar()
+    engine.dispose()
+    assert checks == 1
