@@ -1,17 +1,18 @@
 # syntax=docker/dockerfile:1
-# One image for every process; the command says which. Built from the hash lock.
+# One image for every process; the command says which. Built from the hash locks.
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m venv /opt/rendercast
 WORKDIR /src
-COPY requirements.lock ./
-RUN /opt/rendercast/bin/pip install --require-hashes -r requirements.lock
+COPY requirements.lock requirements-dev.lock ./
+RUN python -m venv /opt/rendercast && /opt/rendercast/bin/pip install --require-hashes -r requirements.lock
+RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r requirements-dev.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY streams streams
 COPY connectors connectors
 COPY rendercast rendercast
-RUN /opt/rendercast/bin/pip install --no-build-isolation --no-deps .
+RUN /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /tmp/wheel . \
+    && /opt/rendercast/bin/pip install --no-deps /tmp/wheel/*.whl
 
 FROM python:3.12-slim
 COPY --from=build /opt/rendercast /opt/rendercast

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := setup
 
@@ -14,11 +15,11 @@ help: ## List the targets
 .PHONY: setup
 setup: $(VENV)/.installed ## Make .venv from the hash lock (a second call installs nothing)
 
-# The lock holds hashes, no addresses. The build backend is in it too, hence no build isolation.
-$(VENV)/.installed: requirements.lock pyproject.toml
+# The locks hold hashes, no addresses: requirements.lock what runs, requirements-dev.lock also what tests and builds.
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + " (set PYTHON=…)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
@@ -45,8 +46,9 @@ format: setup ## Let ruff write the code's form
 	$(BIN)/ruff format --quiet .
 
 .PHONY: lock
-lock: ## Make requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+lock: ## Make the hash locks anew from pyproject.toml (needs uv)
+	uv pip compile $(COMPILE) --extra dev pyproject.toml -o requirements-dev.lock
+	uv pip compile $(COMPILE) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 
 .PHONY: clean
 clean: ## Remove what the targets made

@@ -46,6 +46,7 @@ class Dice:
     def falls(self, fault: str, *key: object, rates: Faults | None = None) -> bool:
         """Whether the fault happens to what `key` names. `rates` are those of a file with rates of its own."""
         rate: float = getattr(rates or self.rates, fault)
-        hit = rate > 0 and uniform(self.seed, fault, *key) < rate
-        self.happened[fault] += hit
-        return hit
+        if rate == 0 or uniform(self.seed, fault, *key) >= rate:
+            return False
+        self.happened[fault] += 1
+        return True

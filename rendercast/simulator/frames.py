@@ -36,7 +36,7 @@ class Frame:
     url: str | None = None
 
 
-def say(file: SimulatedFile, step: Step, scope: Scope, foreign_url: str) -> list[Frame]:
+def say(file: SimulatedFile, step: Step, scope: Scope) -> list[Frame]:
     """The frames by which a step is told on a channel."""
     url = None
     match step.what:
@@ -49,7 +49,7 @@ def say(file: SimulatedFile, step: Step, scope: Scope, foreign_url: str) -> list
         case "error":
             payloads = [{"type": "error", "object": _error(file)}]
         case "foreign":
-            payloads = [{"type": "file", "object": foreign_object(file, foreign_url)}]
+            payloads = [{"type": "file", "object": foreign_object(file)}]
         case "stale":
             old = last_done(file)
             url = old.url if old else None

@@ -62,7 +62,11 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One run of a file. `poll_lag`: how far GET is behind. `hidden_until`: when GET stops answering 404."""
+    """One run of a file.
+
+    `poll_lag`: how far GET is behind. `hidden_until`: when GET stops answering 404. `foreign_url`: of another file
+    that is told of on the same channel.
+    """
 
     number: int
     id: str
@@ -71,6 +75,7 @@ class Generation:
     life: Life
     url: str
     thumbnail_url: str
+    foreign_url: str | None = None
     poll_lag: float = 0
     hidden_until: float = 0
 
@@ -112,14 +117,20 @@ class Pace:
 def begin(key: str, number: int, order: Order, pace: Pace, *, now: float, media_url: str) -> Generation:
     """The generation that begins now. `key` names it: the same key has the same ids, URLs and ways of speaking."""
     generation_id = uuid(key, "generation")
-    url, thumbnail_url = (
-        _url(media_url, generation_id, suffix)
-        for suffix in (".mp4" if order.kind == "video" else ".png", "-thumbnail.png")
-    )
+    suffix = ".mp4" if order.kind == "video" else ".png"
+    foreign_suffix = pick(("-foreign.png", f"-foreign{suffix}"), generation_id, "foreign")
     return Generation(
-        number, generation_id, uuid(key, "task"), order, _life(generation_id, order, pace, now), url, thumbnail_url,
-        pace.poll_lag, now + pace.hidden_seconds,
-    )  # fmt: skip
+        number=number,
+        id=generation_id,
+        task_id=uuid(key, "task"),
+        order=order,
+        life=_life(generation_id, order, pace, now),
+        url=_url(media_url, generation_id, suffix),
+        thumbnail_url=_url(media_url, generation_id, "-thumbnail.png"),
+        foreign_url=_url(media_url, generation_id, foreign_suffix) if pace.foreign_file else None,
+        poll_lag=pace.poll_lag,
+        hidden_until=now + pace.hidden_seconds,
+    )
 
 
 def ended(file: SimulatedFile, generation: Generation, now: float) -> End | None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rendercast.simulator.chance import coin, pick, uniform, uuid
-from rendercast.simulator.jobs import Generation, SimulatedFile, is_past
+from rendercast.simulator.chance import coin, uniform, uuid
+from rendercast.simulator.jobs import Generation, SimulatedFile, ended, is_past
 
 Json = dict[str, Any]
 
@@ -66,12 +66,12 @@ def project_object(project_id: str, files: Iterable[SimulatedFile], now: float) 
     return {"id": project_id, "tasks": tasks, "data": data}
 
 
-def foreign_object(file: SimulatedFile, url: str) -> Json:
+def foreign_object(file: SimulatedFile) -> Json:
     """Another file of the same project, already done: a reference image, or one of the same kind."""
     current = file.current
-    kind = pick(("image", current.order.kind), current.id, "foreign kind")
+    kind = "video" if current.foreign_url and ".mp4" in current.foreign_url else "image"
     return {
-        "id": uuid(current.id, "foreign"), "url": url, "thumbnail_url": None, "type": kind, "tasks": [],
+        "id": uuid(current.id, "foreign"), "url": current.foreign_url, "thumbnail_url": None, "type": kind, "tasks": [],
         f"{kind}_generation_id": uuid(current.id, "foreign generation"),
     }  # fmt: skip
 
@@ -79,7 +79,7 @@ def foreign_object(file: SimulatedFile, url: str) -> Json:
 def last_done(file: SimulatedFile) -> Generation | None:
     """The earlier generation whose URL is still told, if there is one."""
     began = file.current.life.began
-    return next((each for each in reversed(file.generations[:-1]) if is_past(each.life.done, began)), None)
+    return next((each for each in reversed(file.generations[:-1]) if ended(file, each, began) == "completed"), None)
 
 
 def _shows_task(generation: Generation, now: float) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rendercast.simulator import chance
 from rendercast.simulator.frames import Scope, say
 from rendercast.simulator.hub import Hub
-from rendercast.simulator.jobs import Generation, Order, Pace, SimulatedFile, begin, is_past
+from rendercast.simulator.jobs import Generation, Order, Pace, SimulatedFile, begin, ended, is_past
 from rendercast.simulator.media import media_path
 from rendercast.simulator.objects import Json, file_object, project_object
 from rendercast.simulator.settings import Faults, SimulatorSettings
@@ -87,7 +87,8 @@ class World:
         file = entry.file
         if not is_past(file.current.life.done, self.now()):  # replaced before its end: its URL never comes
             self._drop_media(file.current)
-        generation = self._begin(file_id, len(file.generations) + 1, order, seconds, file.rates)
+        has_url = any(ended(file, each, self.now()) == "completed" for each in file.generations)
+        generation = self._begin(file_id, len(file.generations) + 1, order, seconds, file.rates, stale=has_url)
         entry.file = file.regenerated(generation)
         entry.next_step = 0
         self._start(entry)
@@ -146,7 +147,14 @@ class World:
                 entry.timer.cancel()
 
     def _begin(
-        self, file_id: str, number: int, order: Order, seconds: float | None, rates: Faults | None
+        self,
+        file_id: str,
+        number: int,
+        order: Order,
+        seconds: float | None,
+        rates: Faults | None,
+        *,
+        stale: bool = False,
     ) -> Generation:
         settings = self.settings
 
@@ -158,7 +166,7 @@ class World:
             seconds = usual * (1 + JITTER * (2 * chance.uniform(settings.seed, "seconds", file_id, number) - 1))
         pace = Pace(
             seconds=self.seconds(seconds),
-            stale_seconds=self.seconds(settings.stale_seconds) if number > 1 else 0,
+            stale_seconds=self.seconds(settings.stale_seconds) if stale else 0,
             poll_lag=self.seconds(settings.late_poll_seconds) if falls("late_poll") else 0,
             hidden_seconds=self.seconds(settings.hidden_seconds) if number == 1 and falls("not_found_at_first") else 0,
             result_lost=falls("result_lost"),
@@ -169,8 +177,8 @@ class World:
         life = generation.life
         self._add_media(generation.url, life.done)
         self._add_media(generation.thumbnail_url, life.thumbnail)
-        if pace.foreign_file:
-            self._add_media(self._foreign_url(generation), life.began)
+        if generation.foreign_url is not None:
+            self._add_media(generation.foreign_url, life.began)
         return generation
 
     def _start(self, entry: Entry) -> None:
@@ -186,19 +194,16 @@ class World:
             entry.next_step += 1
             for channel, scope in _channels(file):
                 if self.hub.heard(channel):
-                    self.hub.publish(channel, say(file, step, scope, self._foreign_url(file.current)))
+                    self.hub.publish(channel, say(file, step, scope))
         entry.timer = None
         if entry.next_step < len(steps):
             entry.timer = self._loop.call_at(steps[entry.next_step].at, self._tell, entry)
-
-    def _foreign_url(self, generation: Generation) -> str:
-        return f"{self._media_url}/2026/1/1/{chance.uuid(generation.id, 'foreign')}.png"
 
     def _add_media(self, url: str, since: float | None) -> None:
         self._media[media_path(url)] = since
 
     def _drop_media(self, generation: Generation) -> None:
-        for url in (generation.url, generation.thumbnail_url, self._foreign_url(generation)):
+        for url in (generation.url, generation.thumbnail_url, generation.foreign_url or ""):
             self._media.pop(media_path(url), None)
 
     def _forget(self, file_id: str) -> None:

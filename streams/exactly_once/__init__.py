@@ -22,9 +22,9 @@ from streams.exactly_once.held import HeldPartition
 from streams.exactly_once.lane import StepFunction
 from streams.exactly_once.lanes import Lanes
 from streams.exactly_once.recovery import BulkTables
-from streams.exactly_once.settings import EngineSettings
 from streams.exactly_once.table import LaneTable
 from streams.exactly_once.transport import BatchTransport
+from streams.settings import EngineSettings
 
 __all__ = ["Batch", "BulkTables", "EngineSettings", "HeldPartition", "LaneTable", "Lanes", "RawRecord", "install"]
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.settings import KafkaSettings
-from streams.exactly_once.settings import EngineSettings
+from streams.settings import EngineSettings
 from streams.step import Outgoing, Rows
 
 MAX_BATCH_BYTES = 1 << 20

@@ -10,8 +10,8 @@ from streams.exactly_once import metrics
 from streams.exactly_once.batch import RawRecord
 from streams.exactly_once.exits import end_process
 from streams.exactly_once.held import HeldPartition
-from streams.exactly_once.settings import EngineSettings
 from streams.exactly_once.source_queue import SourceQueue, merge
+from streams.settings import EngineSettings
 
 StepFunction = Callable[[HeldPartition, list[RawRecord]], Awaitable[None]]
 

@@ -12,7 +12,7 @@ from schemas.settings import KafkaSettings
 from streams.exactly_once import changelog, metrics
 from streams.exactly_once.held import HeldPartition
 from streams.exactly_once.lane import Flow, Lane, Place, StepFunction
-from streams.exactly_once.settings import EngineSettings
+from streams.settings import EngineSettings
 
 log = structlog.get_logger()
 

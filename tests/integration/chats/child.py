@@ -1,6 +1,6 @@
 """A chat sink that ends itself at a point of its work. Its one argument is JSON; see support.Child.
 
-Points: `statement:N` (before the N-th statement of the first transaction that moves offsets), `before commit`,
+Points: `statement:N` (before the N-th statement of a transaction that has moved offsets), `before commit`,
 `after commit` (of that transaction), `before group` (before the group is told).
 """
 
@@ -42,8 +42,7 @@ def arm(at: str, act: str) -> None:
 
     @event.listens_for(Engine, "before_cursor_execute")
     def _(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "FOR UPDATE" not in statement or statements or "consumer_offset" in statement:
-            statements.append(statement)
+        statements.append(statement)
         if in_batch():
             reached(f"statement:{len(statements)}")
 

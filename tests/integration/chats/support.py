@@ -31,7 +31,7 @@ def artifact(file_id, version=1, *, chat=None, message=None, generation="g1", st
     return Artifact(
         file_id=file_id, generation=generation, version=version, kind="video", status=status,
         chat={"chat_id": chat or new_id(), "message_id": message}, deadline_at=TRACKED_AT + timedelta(minutes=15),
-        tracked_at=TRACKED_AT, updated_at=TRACKED_AT + timedelta(seconds=version), **fields,
+        tracked_at=TRACKED_AT, updated_at=TRACKED_AT + timedelta(seconds=version % 1000), **fields,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What one database promises, on SQLite and on Postgres, without Kafka."""
 
 import asyncio
+import uuid
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -8,9 +9,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from integration.chats.support import artifact, by_file, landed, location, new_id, query, rows, stored
-from sqlalchemy import create_engine, insert, make_url, text
+from sqlalchemy import create_engine, insert, make_url
 
-from connectors.chats import check
+from connectors.chats import check, upgrade
 from connectors.chats.rows import Entry
 from connectors.chats.store import Store
 from connectors.chats.tables import chat, message, metadata
@@ -54,12 +55,6 @@ def insert_message(url, chat_id, id_, role="user"):
     query(url, insert(message).values(id=id_, chat_id=chat_id, role=role, created_at=now, updated_at=now))
 
 
-def uuids(text_):
-    import uuid
-
-    return uuid.UUID(text_)
-
-
 async def test_a_batch_lands_as_the_last_version_of_each_artifact_with_its_offsets(database):
     one, two, in_chat = new_id(), new_id(), new_id()
     await written(
@@ -99,7 +94,7 @@ async def test_a_later_generation_is_a_row_of_its_own(database):
 
 
 async def test_the_message_that_asked_shows_the_artifact_and_follows_it(database):
-    file, in_chat, asking = new_id(), uuids(new_id()), uuids(new_id())
+    file, in_chat, asking = new_id(), uuid.uuid4(), uuid.uuid4()
     insert_message(database, in_chat, asking)
     async with opened(database) as store:
         await store.write(entries(artifact(file, 1, chat=str(in_chat), message=str(asking))))
@@ -125,14 +120,14 @@ async def test_where_no_known_message_asked_one_is_made_under_the_derived_id(dat
 
 
 async def test_a_message_of_another_chat_is_not_the_one_that_asked(database):
-    file, mine, others, asking = new_id(), new_id(), uuids(new_id()), uuids(new_id())
+    file, mine, others, asking = new_id(), new_id(), uuid.uuid4(), uuid.uuid4()
     insert_message(database, others, asking)
     await written(database, artifact(file, 1, chat=mine, message=str(asking)))
     assert str(by_file(database)[file]["message_id"]) == message_id(mine, file, "g1")
 
 
 async def test_a_message_of_several_files_is_completed_when_none_is_unfinished(database):
-    one, two, in_chat, asking = new_id(), new_id(), uuids(new_id()), uuids(new_id())
+    one, two, in_chat, asking = new_id(), new_id(), uuid.uuid4(), uuid.uuid4()
     insert_message(database, in_chat, asking)
     told = {"chat": str(in_chat), "message": str(asking)}
     seen = []
@@ -146,7 +141,7 @@ async def test_a_message_of_several_files_is_completed_when_none_is_unfinished(d
 
 
 async def test_two_partitions_may_show_in_one_message_at_the_same_time(database):
-    in_chat, asking = uuids(new_id()), uuids(new_id())
+    in_chat, asking = uuid.uuid4(), uuid.uuid4()
     insert_message(database, in_chat, asking)
     told = {"chat": str(in_chat), "message": str(asking)}
     async with opened(database) as one, opened(database) as two:
@@ -260,6 +255,13 @@ async def test_what_the_database_refuses_is_a_refused_record_and_leaves_nothing(
     assert landed(database) == 1
 
 
+async def test_a_text_that_postgres_cannot_keep_is_a_refused_record(postgres_database):
+    await upgrade(postgres_database)
+    async with opened(postgres_database) as store:
+        with pytest.raises(RejectRecord):
+            await store.write(entries(artifact(new_id(), 1, prompt="nul \x00 inside")))
+
+
 async def test_a_database_without_schema_stops_the_process(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/empty.db", "the database", "group", tools=False, timeout=5)
     with pytest.raises(StopProcess, match="db upgrade"):
@@ -280,6 +282,4 @@ def test_the_migrations_make_what_the_tables_say(database):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-        checks = connection.execute(text("SELECT 1")).scalar()
     engine.dispose()
-    assert checks == 1

@@ -1,0 +1,49 @@
+"""`rendercast …`: what a person or a container types. Each command imports what it needs when it runs."""
+
+import sys
+from typing import NoReturn
+
+import click
+
+from rendercast.cli import jobs, processes, tools
+from schemas.errors import StopProcess
+
+
+class _Program(click.Group):
+    """Says what an operator has to do in one line, without a traceback, and exits with status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except StopProcess as error:
+            _give_up(error)
+
+
+def _give_up(error: StopProcess) -> NoReturn:
+    click.echo(f"rendercast: {error}", err=True)
+    sys.exit(1)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="rendercast")
+def main() -> None:
+    """Turn a generative-media API's SSE and polling into Kafka events that announce each outcome once.
+
+    Settings come from the environment: RENDERCAST_<SECTION>__<FIELD>; `rendercast config` shows them.
+    """
+
+
+for command in (
+    tools.demo,
+    processes.connector,
+    processes.processor,
+    processes.sink,
+    processes.gateway,
+    processes.simulator,
+    tools.topics,
+    tools.db,
+    jobs.jobs,
+    tools.parse,
+    tools.config,
+):
+    main.add_command(command)

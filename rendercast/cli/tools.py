@@ -1,0 +1,105 @@
+"""What people use beside the processes: the demo, settings, topics, databases, the parser."""
+
+import asyncio
+import sys
+
+import click
+
+from rendercast.settings import load
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on the last line.")
+@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C.")
+def demo(*, as_json: bool, keep: bool) -> None:
+    """Run the whole path on a real Kafka against a faulty upstream, and check what came out.
+
+    Takes a broker that is named (RENDERCAST_KAFKA__BOOTSTRAP_SERVERS), else Docker, else Java with Maven.
+    """
+    from rendercast.demo.run import run
+
+    sys.exit(run(as_json=as_json, keep=keep))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def config(*, as_json: bool) -> None:
+    """Show all settings, with secrets masked, by the name of their environment variable."""
+    settings = load()
+    from rendercast.settings import flat
+
+    if as_json:
+        click.echo(settings.model_dump_json())
+    else:
+        for name, value in flat(settings):
+            click.echo(f"{name}={value}")
+
+
+@click.command()
+@click.option("--channel", help="What the bytes on standard input came from: file.<uuid>, project.<uuid>, user.<uuid>.")
+@click.option("--endpoint", help="Read a REST answer instead: generate-video, generate-image, file or project.")
+@click.option("--json-lines", is_flag=True, help="Standard input has one frame's JSON a line, not raw SSE bytes.")
+def parse(channel: str | None, endpoint: str | None, *, json_lines: bool) -> None:
+    """Print what the parser makes of an event stream or an answer: one JSON object a line.
+
+    Observations go to standard output; what was ignored or is broken, with the reason, to standard error.
+    """
+    from rendercast.parse import parse_stream, read_channel
+
+    sys.exit(parse_stream(sys.stdin.buffer, *read_channel(channel, endpoint), json_lines=json_lines))
+
+
+@click.group()
+def db() -> None:
+    """The chat database's schema."""
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the chat database, and the local store if one is set, to this release's schema."""
+    settings = load()
+    from rendercast.databases import upgrade
+
+    for line in asyncio.run(upgrade(settings.chats)):
+        click.echo(line)
+
+
+@db.command("check")
+def db_check() -> None:
+    """Say at which revision the databases are; exit status 1 if one needs an upgrade."""
+    settings = load()
+    from rendercast.databases import check
+
+    lines, fits = asyncio.run(check(settings.chats))
+    for line in lines:
+        click.echo(line)
+    sys.exit(0 if fits else 1)
+
+
+@click.group()
+def topics() -> None:
+    """Make the topics, or say how they differ from the settings."""
+
+
+@topics.command("apply")
+def topics_apply() -> None:
+    """Make the topics that are missing."""
+    settings = load()
+    from rendercast import topics as admin
+
+    made = asyncio.run(admin.apply(settings.kafka, settings.topics))
+    click.echo(f"made: {', '.join(made)}" if made else "nothing to make")
+
+
+@topics.command("check")
+def topics_check() -> None:
+    """Say what differs; exit status 1 if anything does."""
+    settings = load()
+    from rendercast import topics as admin
+
+    found = asyncio.run(admin.check(settings.kafka, settings.topics))
+    for each in found:
+        click.echo(each)
+    if found:
+        sys.exit(1)
+    click.echo("the topics are as the settings say")

@@ -1,0 +1,290 @@
+"""The sink on a real Kafka: batches land once, poison is set aside, trouble passes."""
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from harness import read, send
+from integration.chats.support import (
+    artifact,
+    by_file,
+    landed,
+    location,
+    new_id,
+    rows,
+    running_sink,
+    stored,
+    until,
+    versions,
+)
+from sqlalchemy import make_url
+
+from connectors.chats import ChatSink, ChatsSettings, upgrade
+from schemas.errors import StopProcess
+
+
+def shuffled(files, in_chat, last=4):
+    """Each file's versions in order (as Kafka keeps them), the files mixed."""
+    series = {each: [artifact(each, n, chat=in_chat) for n in range(1, last)] for each in files}
+    for each, made in series.items():
+        made.append(artifact(each, last, chat=in_chat, status="completed"))
+    mixed = random.Random(1)
+    while series:
+        each = mixed.choice(list(series))
+        yield series[each].pop(0)
+        if not series[each]:
+            del series[each]
+
+
+async def sent(kafka, topic, records):
+    await asyncio.to_thread(send, kafka, topic, records)
+
+
+async def letters(kafka, topics):
+    found = await asyncio.to_thread(read, kafka, topics.names.dead_letters)
+    return [({name: value.decode() for name, value in each.headers}, each.value) for each in found]
+
+
+async def raw(kafka, topic, partition, *values):
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
+    await producer.start()
+    try:
+        for value in values:
+            await producer.send_and_wait(topic, value, key=b"k", partition=partition)
+    finally:
+        await producer.stop()
+
+
+async def test_every_artifact_lands_once_with_its_copy_and_offsets(kafka, topics, database):
+    files, in_chat = [new_id() for _ in range(60)], new_id()
+    await sent(kafka, topics.names.artifacts, shuffled(files, in_chat))
+    await sent(kafka, topics.names.stored, [stored(each) for each in files])
+    async with running_sink(kafka, topics, database, batch_records=25) as sink:
+        await until(lambda: landed(database) == 60 * 5)
+        assert sink.not_ready() is None
+    found = by_file(database)
+    assert {each: row["version"] for each, row in found.items()} == dict.fromkeys(files, 4)
+    assert {each: row["durable_url"] for each, row in found.items()} == {each: location(each) for each in files}
+    assert Counter(row["status"] for row in rows(database, "message")) == {"completed": 60}
+
+
+async def test_a_sink_that_starts_again_reads_on_where_the_database_stands(kafka, topics, database):
+    files, in_chat = [new_id() for _ in range(20)], new_id()
+    await sent(kafka, topics.names.artifacts, shuffled(files[:10], in_chat))
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 40)
+    before = rows(database, "artifact")
+    await reset_group(kafka, topics)  # what the group says does not matter
+    await sent(kafka, topics.names.artifacts, shuffled(files[10:], in_chat))
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 80)
+    assert versions(database) == dict.fromkeys(files, 4)
+    assert all(row in rows(database, "artifact") for row in before)
+
+
+async def reset_group(kafka, topics):
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.servers, group_id="rendercast-chats", enable_auto_commit=False
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        lanes = [TopicPartition(topics.names.artifacts, number) for number in range(topics.partitions)]
+        consumer.assign(lanes)
+        await consumer.commit(dict.fromkeys(lanes, 0))
+    finally:
+        await consumer.stop()
+
+
+async def test_what_cannot_be_parsed_goes_to_dead_letters_and_the_partition_goes_on(kafka, topics, database):
+    name = topics.names.artifacts
+    await raw(kafka, name, 0, b"{not json", b'{"file_id": "no"}', b"")
+    files = [new_id() for _ in range(6)]
+    await sent(kafka, name, [artifact(each) for each in files])
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 9)
+    found = await letters(kafka, topics)
+    assert [(told["reason"], told["topic"], told["offset"], value) for told, value in found] == [
+        ("not_json", name, "0", b"{not json"),
+        ("invalid", name, "1", b'{"file_id": "no"}'),
+        ("not_json", name, "2", b""),
+    ]
+    assert set(by_file(database)) == set(files)
+
+
+async def test_what_the_database_refuses_is_found_in_its_batch_and_buried_alone(kafka, topics, database):
+    files, bad = [new_id() for _ in range(30)], new_id()
+    batch = [artifact(each) for each in files]
+    batch.insert(17, artifact(bad, status="completed", url=None))
+    await sent(kafka, topics.names.artifacts, batch)
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 31)
+    ((told, value),) = await letters(kafka, topics)
+    assert told["reason"] == "refused_by_database"
+    assert bad.encode() in value
+    assert set(by_file(database)) == set(files)
+
+
+async def test_a_tool_chat_without_local_store_goes_to_dead_letters(kafka, topics, database):
+    real = new_id()
+    await sent(kafka, topics.names.artifacts, [artifact(new_id(), chat="image-generator-tool"), artifact(real)])
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 2)
+    ((told, _),) = await letters(kafka, topics)
+    assert told["reason"] == "no_local_store"
+    assert set(by_file(database)) == {real}
+
+
+async def test_real_chats_go_to_both_databases_and_tool_chats_to_the_local_one(kafka, topics, database, local_store):
+    tool, real = new_id(), new_id()
+    await sent(kafka, topics.names.artifacts, [artifact(tool, chat="image-generator-tool"), artifact(real)])
+    await sent(kafka, topics.names.stored, [stored(tool), stored(real)])
+    async with running_sink(kafka, topics, database, local=local_store):
+        await until(lambda: landed(database) == landed(local_store) == 4)
+    assert {each: row["durable_url"] for each, row in by_file(database).items()} == {real: location(real)}
+    assert set(by_file(local_store)) == {tool, real}
+    assert await letters(kafka, topics) == []
+
+
+async def test_a_local_store_that_is_behind_catches_up_and_the_chat_database_writes_nothing_twice(
+    kafka, topics, database, local_store
+):
+    files, in_chat = [new_id() for _ in range(10)], new_id()
+    await sent(kafka, topics.names.artifacts, shuffled(files, in_chat))
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 40)
+    before = rows(database, "artifact")
+    async with running_sink(kafka, topics, database, local=local_store):
+        await until(lambda: landed(local_store) == 40)
+    assert rows(database, "artifact") == before
+    assert versions(local_store) == versions(database)
+
+
+async def test_a_locked_database_pauses_the_sink_which_then_goes_on_by_itself(kafka, topics, tmp_path):
+    url = f"sqlite:///{tmp_path}/chats.db"
+    await upgrade(url)
+    async with running_sink(kafka, topics, url, retry_wait_max_seconds=1) as sink:
+        await until(lambda: sink.not_ready() is None)
+        with sqlite3.connect(tmp_path / "chats.db", isolation_level=None) as held:
+            held.execute("BEGIN EXCLUSIVE")
+            await sent(kafka, topics.names.artifacts, [artifact(new_id()) for _ in range(20)])
+            await until(lambda: "locked" in (sink.not_ready() or ""))
+            held.execute("ROLLBACK")
+        held.close()
+        await until(lambda: landed(url) == 20)
+        await until(lambda: sink.not_ready() is None)
+    assert len(rows(url, "artifact")) == 20
+
+
+async def test_postgres_away_at_the_start_and_in_mid_run_loses_and_repeats_nothing(kafka, topics, postgres_database):
+    await upgrade(postgres_database)
+    files, in_chat = [new_id() for _ in range(200)], new_id()
+    async with Door(postgres_database) as door:
+        await door.shut()
+        async with running_sink(
+            kafka, topics, door.url, batch_records=20, retry_wait_max_seconds=0.5, transaction_timeout_seconds=3
+        ) as sink:
+            await until(lambda: "database" in (sink.not_ready() or ""))
+            await door.open()
+            await until(lambda: sink.not_ready() is None)
+            for _ in range(4):
+                part, files_left = files[:50], files[50:]
+                sending = asyncio.create_task(sent(kafka, topics.names.artifacts, shuffled(part, in_chat)))
+                reached = landed(postgres_database)
+                await until(lambda reached=reached: landed(postgres_database) > reached)
+                await door.shut()
+                await sending
+                await until(lambda: "database" in (sink.not_ready() or "") or landed(postgres_database) % 200 == 0)
+                await door.open()
+                files = files_left + part
+            await until(lambda: landed(postgres_database) == 800)
+    found = by_file(postgres_database)
+    assert {each: row["version"] for each, row in found.items()} == dict.fromkeys(files, 4)
+    assert len(rows(postgres_database, "message")) == 200
+
+
+class Door:
+    """A TCP way to a Postgres that can be shut: open connections break, new ones are refused."""
+
+    def __init__(self, url):
+        self._inner = make_url(url)
+        self._open = set()
+        self._server = None
+        self._port = 0
+
+    @property
+    def url(self):
+        outer = self._inner.set(host="127.0.0.1", port=self._port, query={})
+        return outer.render_as_string(hide_password=False)
+
+    async def __aenter__(self):
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.shut()
+
+    async def open(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def shut(self):
+        self._server.close()
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    async def _serve(self, reader, writer):
+        host = self._inner.query.get("host") or self._inner.host
+        port = self._inner.port or 5432
+        inner = (
+            await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+            if host.startswith("/")
+            else await asyncio.open_connection(host, port)
+        )
+        self._open |= {writer, inner[1]}
+        await asyncio.gather(self._pump(reader, inner[1]), self._pump(inner[0], writer))
+        self._open -= {writer, inner[1]}
+
+    async def _pump(self, reader, writer):
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+async def test_a_stop_finishes_the_batch_in_hand(kafka, topics, tmp_path):
+    url = f"sqlite:///{tmp_path}/chats.db"
+    await upgrade(url)
+    await sent(kafka, topics.names.artifacts, [artifact(new_id()) for _ in range(300)])
+    async with running_sink(kafka, topics, url, batch_records=300) as sink:
+        store = sink._stores[0]
+        begun, write = asyncio.Event(), store.write
+
+        async def slow(entries):
+            begun.set()
+            await asyncio.sleep(0.5)
+            await write(entries)
+
+        store.write = slow
+        await asyncio.wait_for(begun.wait(), 20)
+    assert landed(url) > 0
+    assert len(rows(url, "artifact")) == landed(url)
+
+
+async def test_a_topic_made_anew_stops_the_process(kafka, topics, tmp_path):
+    url = f"sqlite:///{tmp_path}/chats.db"
+    await upgrade(url)
+    with sqlite3.connect(tmp_path / "chats.db") as connection:
+        connection.execute(
+            "INSERT INTO consumer_offset VALUES ('rendercast-chats', ?, 0, 1000)", (topics.names.artifacts,)
+        )
+    connection.close()
+    sink = ChatSink(ChatsSettings(url=url), kafka, topics.names)
+    with pytest.raises(StopProcess, match="made anew"):
+        await asyncio.wait_for(sink.run(asyncio.Event()), 30)
