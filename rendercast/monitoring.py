@@ -22,9 +22,7 @@ class Monitoring:
         try:
             self._server = _Server((host, port), _Handler)
         except OSError as error:
-            raise StopProcess(
-                f"monitoring cannot listen on {host}:{port} (RENDERCAST_MONITORING__PORT): {error}"
-            ) from error
+            raise StopProcess(f"RENDERCAST_MONITORING__PORT: cannot listen on {host}:{port}: {error}") from error
         self._server.monitoring = self
         threading.Thread(target=self._server.serve_forever, name="monitoring", daemon=True).start()
 

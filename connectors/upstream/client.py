@@ -70,15 +70,18 @@ class UpstreamClient:
         bytes for `bytes_seconds` ends with the cause `silent`.
         """
         headers = {"accept": "text/event-stream", "cache-control": "no-store", "accept-encoding": "identity"}
-        timeout = self._timeout(self._settings.bytes_seconds)
+        silence = self._settings.bytes_seconds
+        request = self._http.stream("GET", f"events/{channel}", headers=headers, timeout=self._timeout(None))
         with _translated():
-            async with self._http.stream("GET", f"events/{channel}", headers=headers, timeout=timeout) as response:
+            async with contextlib.AsyncExitStack() as stack:
+                async with asyncio.timeout(silence):
+                    response = await stack.enter_async_context(request)
                 await self._check(response)
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     raise Trouble("not_a_stream", "the answer is not an event stream", status=response.status_code)
                 opened()
                 decoder = FrameDecoder()
-                async for piece in response.aiter_bytes():
+                async for piece in _pieces(response, silence):
                     heard()
                     for frame in decoder.feed(piece):
                         yield frame
@@ -116,10 +119,10 @@ class UpstreamClient:
                 await self._check(response)
                 return await _body(response)
 
-    def _timeout(self, read: float) -> httpx.Timeout:
+    def _timeout(self, read: float | None) -> httpx.Timeout:
         connect = self._settings.connect_seconds
         # aiohttp's time for a connection, names and TLS included, stands under httpx's name "pool".
-        return httpx.Timeout(connect=connect, read=read, write=read, pool=connect)
+        return httpx.Timeout(connect=connect, read=read, write=connect, pool=connect)
 
     async def _check(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -141,6 +144,21 @@ class UpstreamClient:
             field, words = parse_refusal(await _body(response))
             raise Refused(field, words or f"the upstream answers {status}", status=status)
         raise Trouble(f"status_{status}", f"the upstream answers {status}", status=status)
+
+
+async def _pieces(response: httpx.Response, silence: float) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. The clock runs only while somebody reads: who is held up by Kafka has not lost a stream.
+
+    (The library's own read timeout would run on, and take with it what it has received.)
+    """
+    pieces = response.aiter_bytes()
+    while True:
+        async with asyncio.timeout(silence):
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+        yield piece
 
 
 async def _body(response: httpx.Response) -> bytes:

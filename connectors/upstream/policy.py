@@ -35,26 +35,33 @@ class Look:
 
 @dataclass(slots=True)
 class StreamClock:
-    """What is known of one stream: since when it is down, or when it opened, spoke, and told an event."""
+    """What is known of one stream: since when it is down, or when it opened, spoke, and told an event.
+
+    `live_at` is when its look is due; None while it is down.
+    """
 
     down_since: float
     opened_at: float | None = None
+    live_at: float | None = None
     first_byte_at: float | None = None
     byte_at: float | None = None
     event_at: float | None = None
     doubted: bool = False
     attempts: int = 0
 
-    def opened(self, now: float) -> None:
+    def opened(self, now: float, settings: ConnectorSettings) -> None:
+        """The upstream said yes. The look waits a little: headers can come before the server has subscribed."""
         self.opened_at, self.first_byte_at, self.byte_at, self.event_at = now, None, now, None
+        self.live_at = None if self.doubted else now + settings.settle_seconds
 
     def heard(self, now: float) -> bool:
         """Bytes came; whether they are the first since the stream opened."""
         self.byte_at = now
-        is_first = self.first_byte_at is None
-        if is_first:
-            self.first_byte_at, self.doubted = now, False
-        return is_first
+        if self.first_byte_at is not None:
+            return False
+        self.first_byte_at, self.doubted = now, False
+        self.live_at = now if self.live_at is None else min(self.live_at, now)
+        return True
 
     def lost(self, now: float, settings: ConnectorSettings, *, silent: bool) -> bool:
         """The stream is gone; whether it had been live long enough for the backoff to begin anew.
@@ -68,20 +75,10 @@ class StreamClock:
             self.down_since = end
         if silent and self.first_byte_at is None:
             self.doubted = True
-        self.opened_at = self.first_byte_at = None
+        self.opened_at = self.first_byte_at = self.live_at = None
         if lived >= settings.stable_seconds:
             self.attempts = 0
         return lived >= settings.stable_seconds
-
-    def live_from(self, settings: ConnectorSettings) -> float | None:
-        """When the stream's look is due: at its first byte, or soon after its headers. None while it is down.
-
-        The look waits that little because headers can come before the server has subscribed.
-        """
-        if self.opened_at is None or (self.doubted and self.first_byte_at is None):
-            return None
-        settled = inf if self.doubted else self.opened_at + settings.settle_seconds
-        return min(settled, inf if self.first_byte_at is None else self.first_byte_at)
 
     def poll_from(self, settings: ConnectorSettings) -> float:
         """From when on to poll beside the stream; never while it is live."""
@@ -170,13 +167,12 @@ def _looks(settings: ConnectorSettings, stream: StreamClock, watch: WatchClock) 
         return
     if watch.signalled:
         yield Look(max(held, last + settings.look_gap_seconds), "signal")
-    live_from = stream.live_from(settings)
-    if live_from is not None and last < live_from:
-        yield Look(max(held, live_from), "connected")
+    if stream.live_at is not None and last < stream.live_at:
+        yield Look(max(held, stream.live_at), "connected")
     if watch.awaits_url:
         yield Look(max(held, last + watch.poll_gap), "poll")
     yield Look(max(held, last + watch.poll_gap, stream.poll_from(settings)), "poll")
-    if stream.opened_at is not None and live_from is not None:
+    if stream.opened_at is not None and stream.live_at is not None:
         heard_at = stream.opened_at if stream.event_at is None else stream.event_at
         yield Look(max(held, max(last, heard_at) + settings.events_seconds), "events")
         yield Look(max(held, max(last, watch.news_at) + settings.job_seconds), "job")

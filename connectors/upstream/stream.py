@@ -71,7 +71,7 @@ class Stream:
         return trouble
 
     def _opened(self) -> None:
-        self.clock.opened(asyncio.get_running_loop().time())
+        self.clock.opened(asyncio.get_running_loop().time(), self._shared.settings)
         self._shared.budget.worked()
         metrics.STREAMS.inc()
         self._check_liveness()
@@ -82,7 +82,7 @@ class Stream:
 
     def _check_liveness(self) -> None:
         """Tell the gap once the stream is live again, and wake all: a look is due."""
-        if not self._is_live and self.clock.live_from(self._shared.settings) is not None:
+        if not self._is_live and self.clock.live_at is not None:
             self._is_live = True
             if self._lost is not None:
                 since, cause = self._lost

@@ -107,7 +107,7 @@ def _project(file: SimulatedFile, scope: Scope) -> Json:
     """The project's id, at times with its channel's prefix."""
     if file.project_id is None:
         return {}
-    prefix = pick(("", "project."), file.id, "prefix") if scope == "project" else ""
+    prefix = pick(("", "project."), file.current.id, "prefix") if scope == "project" else ""
     return {"project_id": prefix + file.project_id}
 
 

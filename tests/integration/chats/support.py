@@ -132,7 +132,10 @@ class Child:
         self._process.send_signal(number)
 
     def wait_killed(self):
-        assert self._process.wait(40) == -signal.SIGKILL, self.log
+        try:
+            assert self._process.wait(30) == -signal.SIGKILL, self.log
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running: {self.log}") from None
 
     def stop(self):
         self.signal(signal.SIGCONT)

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from connectors.gateway import metrics
+from connectors.gateway.stream import EventStream
 
 
 async def test_first_the_snapshot_and_then_each_change_with_its_place(stand, job, file_id):
@@ -131,6 +132,14 @@ async def test_before_the_jobs_are_read_a_stream_waits_and_is_pinged_and_then_ha
                 break
 
 
+async def test_a_stream_that_waits_begins_as_soon_as_the_jobs_are_read(make_stand):
+    stand = await make_stand(loaded=False, ping_seconds=60)
+    async with stand.events("/all") as events:
+        await stand.until(lambda: stand.board._subscribers)
+        stand.board.has_loaded()
+        assert (await events.next()).event == "snapshot"
+
+
 async def test_a_forgotten_job_is_gone(stand, job, file_id):
     stand.tell(job(1))
     async with stand.events("/all") as events:
@@ -181,6 +190,20 @@ async def test_a_reader_that_takes_nothing_at_all_is_cut_off(make_stand, job):
         await stand.until(lambda: not any(each.transport.get_write_buffer_size() for each in connections))
 
 
+async def test_a_write_that_does_not_end_is_given_up(make_stand):
+    stand = await make_stand(send_timeout_seconds=0.05)
+    stream = EventStream(stand.board, stand.settings, ("all",), None)
+    never = asyncio.Event()
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            await never.wait()
+
+    async with asyncio.timeout(5):
+        await stream({"type": "http", "method": "GET"}, never.wait, send)
+    assert not stand.board._subscribers
+
+
 async def test_a_reader_that_leaves_is_forgotten(stand):
     async with stand.events("/all") as events:
         await events.next()
@@ -199,6 +222,7 @@ async def test_streams_beyond_the_bound_are_refused_with_a_time_to_come_back(mak
 async def test_a_head_request_ends(stand):
     answer = await stand.http.head("/api/events/all")
     assert (answer.status_code, answer.content) == (200, b"")
+    await stand.until(lambda: not stand.server._server.server_state.tasks)
 
 
 async def test_at_the_end_streams_get_what_waits_and_a_last_comment(stand, job):

@@ -6,7 +6,7 @@ from typing import get_args
 
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.upstream.frames import FrameDecoder
@@ -44,11 +44,13 @@ def check(found: Parsed) -> None:
         encode(generated)
 
 
+@settings(deadline=None)
 @given(frames | trees, st.sampled_from(CHANNELS))
 def test_any_json_frame_is_read_and_what_it_says_can_be_sent(frame, channel):
     check(parse_frame(json.dumps(frame), channel, SIGHT))
 
 
+@settings(deadline=None)
 @given(
     st.binary() | st.text(st.characters()).map(lambda text: text.encode("utf-8", "surrogatepass")),
     st.sampled_from(CHANNELS),
@@ -63,17 +65,20 @@ def test_any_bytes_are_read_and_the_broken_ones_kept(raw, channel):
     assert all(each.value == raw for each in found.broken)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_any_text_is_read_even_with_surrogates_that_stand_for_no_byte(text):
     check(parse_frame(text, CHANNELS[0], SIGHT))
 
 
 @pytest.mark.parametrize("endpoint", get_args(Endpoint))
+@settings(deadline=None)
 @given(body=trees | st.binary() | trees.map(lambda tree: json.dumps(tree).encode()), asked=st.none() | st.just(FILE))
 def test_any_answer_is_read(endpoint, body, asked):
     check(parse_answer(body, endpoint, SIGHT, file_id=asked))
 
 
+@settings(deadline=None)
 @given(st.binary() | trees.map(lambda tree: json.dumps(tree).encode()))
 @example(b'{"detail": [{"loc": [' + b"[" * 900 + b"]" * 900 + b"]}]}")
 @example(b'{"detail": ' * 900 + b"1" + b"}" * 900)
@@ -92,6 +97,7 @@ stream_pieces = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
+@settings(deadline=None)
 @given(stream_pieces, st.data())
 def test_a_stream_cut_anywhere_gives_the_same_frames(stream, data):
     whole = FrameDecoder()
@@ -104,6 +110,7 @@ def test_a_stream_cut_anywhere_gives_the_same_frames(stream, data):
     assert found + pieces.finish() == expected
 
 
+@settings(deadline=None)
 @given(stream_pieces)
 def test_a_stream_cut_at_every_byte_gives_the_same_frames(stream):
     whole, pieces = FrameDecoder(), FrameDecoder()

@@ -1,0 +1,102 @@
+"""The command line as a person meets it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from rendercast.broker import obtain
+from rendercast.cli import main
+from schemas.errors import StopProcess
+
+FILE = "998d1234-5678-4abc-8def-0123456789ab"
+
+
+def run(*arguments, stdin=None):
+    return CliRunner().invoke(main, arguments, input=stdin)
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_parse_prints_the_observations_of_raw_bytes_and_why_the_rest_is_none():
+    raw = (
+        b'\xef\xbb\xbfdata: {"type":"render_progress","object":{"progress":0.5,"file_id":"%b"}}\r\n\r\n'
+        b": ping - 2026-01-01 00:00:00\r\n\r\n"
+        b'data: {"type":"hologram"}\r\n\r\n'
+        b'data: {"type":"render_result",\r\ndata: "object":{"file_id":"%b","url":"https://x.example/a.mp4"}}\r\n\r\n'
+    ) % (FILE.encode(), FILE.encode())
+    result = run("parse", "--channel", f"file.{FILE}", stdin=raw)
+    assert result.exit_code == 0
+    assert [(each["type"], each.get("progress"), each.get("url")) for each in lines(result.stdout)] == [
+        ("progress", 50, None),
+        ("result", None, "https://x.example/a.mp4"),
+    ]
+    assert lines(result.stderr) == [{"type": "ignored", "reason": "unknown_type", "frame": None}]
+
+
+def test_parse_reads_json_lines():
+    frame = json.dumps({"type": "task_status", "object": {"status": "COMPLETED", "task_id": "t1"}})
+    [found] = lines(run("parse", "--channel", f"file.{FILE}", "--json-lines", stdin=frame + "\n\n").stdout)
+    assert (found["type"], found["status"], found["task_id"], found["file_id"]) == ("task", "completed", "t1", FILE)
+
+
+def test_parse_says_what_is_broken_and_exits_with_1():
+    result = run("parse", "--channel", f"file.{FILE}", stdin=b"data: {nope\n\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert lines(result.stderr) == [{"type": "broken", "reason": "not_json", "bytes": "{nope"}]
+
+
+@pytest.mark.parametrize("endpoint", ["generate-video", "generate-image"])
+def test_parse_finds_the_ids_of_a_generate_answer(endpoint):
+    answer = {"id": FILE, "type": "video", "video_generation": {"id": "g1"}, "video_generation_id": "g1", "tasks": []}
+    body = json.dumps(answer if endpoint == "generate-video" else [answer])
+    [found] = lines(run("parse", "--endpoint", endpoint, stdin=body).stdout)
+    assert found == {"file_id": FILE, "upstream_generation_id": "g1", "kind": "video"}
+
+
+def test_parse_reads_a_file_answer():
+    body = json.dumps({"id": FILE, "url": None, "type": "video", "tasks": [{"id": "t1", "status": "error"}]})
+    [found] = lines(run("parse", "--endpoint", "file", stdin=body).stdout)
+    assert (found["type"], found["task_status"], found["source"]) == ("snapshot", "error", "poll")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("parse",), "--channel"),
+        (("parse", "--channel", "file.x"), "not a channel"),
+        (("parse", "--endpoint", "cat"), "expected one of"),
+    ],
+)
+def test_wrong_options_are_explained_without_a_traceback(arguments, word):
+    result = run(*arguments, stdin=b"")
+    assert result.exit_code == 1
+    assert word in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("track", "x", "--kind", "video"), "'x' is not a UUID"),
+        (("track", FILE, "--kind", "hologram"), "'hologram' is not one of 'image', 'video', 'audio', 'other'"),
+        (("track", FILE, "--kind", "video", "--deadline-seconds", "-1"), "deadline_seconds: Input should be greater"),
+        (("track", FILE, "--kind", "video", "--message-id", "m"), "--message-id needs --chat-id"),
+    ],
+)
+def test_a_wrong_command_names_the_field_and_sends_nothing(arguments, word):
+    result = run("jobs", *arguments)
+    assert result.exit_code == 2
+    assert word in result.stderr
+
+
+def test_a_machine_without_any_kafka_is_told_all_three_ways_in_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(obtain, "has_docker", lambda: False)
+    monkeypatch.setattr(obtain, "can_run", lambda: False)
+    with pytest.raises(StopProcess) as caught, obtain.kafka(None, tmp_path):
+        pass
+    said = str(caught.value)
+    assert all(word in said for word in ("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS", "Docker", "Java 17 and Maven"))
+    assert "\n" not in said
