@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connectors.chats.settings import ChatsSettings
 from connectors.gateway.settings import GatewaySettings
+from connectors.storage.settings import StorageSettings
 from connectors.upstream.settings import ConnectorSettings
 from rendercast.simulator.settings import SimulatorSettings
 from schemas.errors import StopProcess
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     connector: ConnectorSettings = ConnectorSettings()
     processor: ProcessorSettings = ProcessorSettings()
     chats: ChatsSettings = ChatsSettings()
+    storage: StorageSettings = StorageSettings()
     gateway: GatewaySettings = GatewaySettings()
     simulator: SimulatorSettings = SimulatorSettings()
 

@@ -12,7 +12,7 @@ _UUID = re.compile(UUID_PATTERN)
 
 def is_uuid(text: str) -> bool:
     """Whether `text` is a UUID in its hyphenated form. Nothing else may become a key or a part of an upstream URL."""
-    return _UUID.match(text) is not None
+    return _UUID.fullmatch(text) is not None
 
 
 def _to_utc_milliseconds(value: datetime) -> datetime:

@@ -17,8 +17,10 @@ class ChatsSettings(Section):
         description="a second database, for tool chats (whose ids are not UUIDs) and copies of the others; "
         "without one, what tools asked for goes to dead letters",
     )
-    group_id: str = Field(default="rendercast-chats", min_length=1, description="consumer group; names offset rows too")
-    instance_id: str | None = Field(
+    group_id: str = Field(
+        default="chats", min_length=1, description="consumer group and owner of the offset rows; the prefix goes before"
+    )
+    group_instance_id: str | None = Field(
         default=None, description="static membership: unique per process, kept over its restarts; they rejoin at once"
     )
     batch_records: int = Field(default=500, ge=1, le=10_000, description="at most so many records in one transaction")

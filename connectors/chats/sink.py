@@ -16,10 +16,9 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     CommitFailedError,
-    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
-    TopicAuthorizationFailedError,
+    KafkaTimeoutError,
 )
 
 from connectors.chats.metrics import FENCED, LAG, RECORDS, REFUSED, RETRIES
@@ -49,11 +48,12 @@ class ChatSink:
         self._settings = settings
         self._kafka = kafka
         self._topics = topics
+        self._group = topics.prefix + settings.group_id
         url, timeout = settings.url.get_secret_value(), settings.transaction_timeout_seconds
-        self._stores = [Store(url, "the chat database", settings.group_id, tools=False, timeout=timeout)]
+        self._stores = [Store(url, "the chat database", self._group, tools=False, timeout=timeout)]
         if settings.local_url is not None:
             local = settings.local_url.get_secret_value()
-            self._stores.append(Store(local, "the local store", settings.group_id, tools=True, timeout=timeout))
+            self._stores.append(Store(local, "the local store", self._group, tools=True, timeout=timeout))
         self._consumer: Any = None
         self._producer: Any = None
         self._owned = False  # the group has given us partitions, and nothing has cast doubt on that
@@ -76,8 +76,8 @@ class ChatSink:
                 consumer(
                     self._kafka,
                     _NAME,
-                    self._settings.group_id,
-                    group_instance_id=self._settings.instance_id,
+                    self._group,
+                    group_instance_id=self._settings.group_instance_id,
                     session_timeout_ms=int(self._settings.session_timeout_seconds * 1000),
                     partition_assignment_strategy=(RangePartitionAssignor,),  # one number of both topics: one process
                 ),
@@ -281,7 +281,7 @@ def _require_same_log(store: Store, partition: Partition, end: int) -> None:
 def _kafka() -> Iterator[None]:
     try:
         yield
-    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
-        raise StopProcess(f"Kafka does not let this process in: {error}") from error
     except KafkaError as error:
-        raise RetryLater(f"Kafka: {error}") from error
+        if error.retriable or isinstance(error, KafkaTimeoutError):
+            raise RetryLater(f"Kafka: {error}") from error
+        raise StopProcess(f"Kafka: {error}") from error  # not let in, or a client that has ended itself: start anew

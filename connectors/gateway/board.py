@@ -62,6 +62,7 @@ class Board:
         metrics.RECORDS.labels("read").inc()
         for why in self.view.shrink():
             metrics.EVICTED.labels(why).inc()
+        metrics.JOBS.set(len(self.view))
         if change is not None:
             for subscriber in set().union(*(self._followers.get(each, ()) for each in change.channels())):
                 subscriber.offer(change)

@@ -20,6 +20,7 @@ from schemas.settings import KafkaSettings
 log = structlog.get_logger()
 
 CLIENT_ID = "rendercast-gateway"
+CLOSE_SECONDS = 2.0
 AnyCommand = Track | Check | Cancel
 
 
@@ -47,7 +48,8 @@ class KafkaCommands:
 
     async def start(self) -> None:
         """Raises StopProcess when no broker answers."""
-        self._producer = await connect(self._make_producer(self._kafka, CLIENT_ID), self._kafka)
+        async with self._renewing:
+            self._producer = await connect(self._make_producer(self._kafka, CLIENT_ID), self._kafka)
 
     async def stop(self) -> None:
         client, self._producer = self._producer, None
@@ -55,7 +57,7 @@ class KafkaCommands:
             await self._close(client)
 
     async def send(self, command: AnyCommand) -> None:
-        result = "unsure"
+        result, client = "unsure", None
         try:
             async with asyncio.timeout(self._timeout):
                 client = await self._working()
@@ -67,7 +69,8 @@ class KafkaCommands:
             raise RetryLater(f"Kafka did not confirm the command within {self._timeout:g} seconds.") from error
         except KafkaError as error:
             log.warning("command not written", file_id=command.file_id, type=command.type, error=repr(error))
-            if not error.retriable:  # a producer that failed once for good fails for ever
+            if client is not None and client is self._producer and not error.retriable:
+                # A producer that has failed for good fails for ever: the next command gets a new one.
                 await self.stop()
             raise RetryLater("Kafka did not take the command.") from error
         finally:
@@ -88,5 +91,5 @@ class KafkaCommands:
 
     async def _close(self, client: AIOKafkaProducer) -> None:
         with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await client.stop()

@@ -11,7 +11,7 @@ from connectors.gateway import metrics
 from connectors.gateway.board import Board
 from connectors.gateway.tasks import until_one_ends
 from connectors.kafka import connect, consumer
-from schemas.errors import RetryLater, StopProcess
+from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
 
@@ -20,6 +20,7 @@ log = structlog.get_logger()
 BATCH_RECORDS = 500
 LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 Offsets = dict[TopicPartition, int]
@@ -46,7 +47,7 @@ class JobsFeed:
                 if failures == 0:
                     raise
                 reason = str(error)
-            except (KafkaError, RetryLater) as error:
+            except KafkaError as error:
                 reason = str(error) or repr(error)
             pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
             failures = 1 if self._board.loaded else failures + 1
@@ -68,7 +69,7 @@ class JobsFeed:
             await until_one_ends(self._follow(client, ends), self._look(client, list(begins)))
         finally:
             with contextlib.suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with asyncio.timeout(CLOSE_SECONDS):
                     await client.stop()
 
     async def _bounds(self, client: AIOKafkaConsumer) -> tuple[Offsets, Offsets]:
@@ -88,7 +89,6 @@ class JobsFeed:
                 if not unread:
                     self._board.has_loaded()
                     self._say(None)
-                    log.info("jobs are read to the end", held=len(self._board.view))
                 else:
                     self._trouble = f"the jobs are being read: {len(unread)} of {len(ends)} partitions to go"
             batches = await client.getmany(timeout_ms=200, max_records=BATCH_RECORDS)
@@ -107,15 +107,15 @@ class JobsFeed:
             except (TimeoutError, KafkaError) as error:
                 self._say(f"Kafka does not answer: {str(error) or 'no answer in time'}")
                 continue
-            behind = [ends[each] - await client.position(each) for each in partitions]
-            if min(behind) < 0:
-                raise RetryLater(f"topic {self._topic} ends before what was read of it: it has been made anew")
-            metrics.FEED_LAG.set(sum(behind))
+            metrics.FEED_LAG.set(sum([max(0, ends[each] - await client.position(each)) for each in partitions]))
             if self._board.loaded:
                 self._say(None)
 
     def _say(self, trouble: str | None) -> None:
-        if trouble != self._trouble and trouble is not None:
-            log.warning("jobs are not up to date", reason=trouble)
+        if trouble != self._trouble:
+            if trouble is None:
+                log.info("jobs are up to date", held=len(self._board.view))
+            else:
+                log.warning("jobs are not up to date", reason=trouble)
         self._trouble = trouble
         metrics.FEED_LIVE.set(trouble is None)

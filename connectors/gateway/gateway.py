@@ -46,13 +46,16 @@ class Gateway:
             log.warning(warning)
         self._server.open()
         try:
-            await self._commands.start()
             log.info("gateway listens", host=self._settings.host, port=self.port)
-            await until_one_ends(self._server.run(stop, self._board.close), self._feed.run(), self._evict())
+            await until_one_ends(self._server.run(stop, self._board.close), self._follow_kafka(), self._evict())
         finally:
             await self._commands.stop()
             self._server.close()
         log.info("gateway has ended")
+
+    async def _follow_kafka(self) -> None:
+        await self._commands.start()
+        await self._feed.run()
 
     async def _evict(self) -> None:
         while True:

@@ -81,7 +81,7 @@ class UpstreamClient:
                     raise Trouble("not_a_stream", "the answer is not an event stream", status=response.status_code)
                 opened()
                 decoder = FrameDecoder()
-                async for piece in _pieces(response, silence):
+                async for piece in await stack.enter_async_context(contextlib.aclosing(_pieces(response, silence))):
                     heard()
                     for frame in decoder.feed(piece):
                         yield frame

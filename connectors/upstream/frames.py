@@ -47,14 +47,13 @@ class FrameDecoder:
             return []
         if self._after_cr:
             piece = piece.removeprefix(b"\n")  # a CR has ended the line already
+        *whole, rest = piece.split(b"\n") if b"\r" not in piece else _LINE_END.split(piece)
         found: list[Frame] = []
-        start = 0
-        for end in _LINE_END.finditer(piece):
-            self._grow(piece[start : end.start()])
+        for line in whole:
+            self._grow(line)
             found.extend(self._end_line())
-            start = end.end()
         self._after_cr = piece.endswith(b"\r")
-        self._grow(piece[start:])
+        self._grow(rest)
         return found
 
     def finish(self) -> list[Frame]:

@@ -1,8 +1,8 @@
 """When to look at a file, and how long to wait: all of the connector's timing, pure. Times are seconds of one clock.
 
-Three clocks that are never mixed. **Bytes**: a stream without bytes for `bytes_seconds` is dead (the client's read
-timeout). **Events**: a live stream without events for `events_seconds` is asked beside. **Job**: events without news of
-the job for `job_seconds`, too.
+Three clocks that are never mixed. **Bytes**: a stream without bytes for `bytes_seconds` is dead (the client keeps this
+one, beside the socket). **Events**: a live stream without events for `events_seconds` is asked beside. **Job**: so is
+one whose events bring no news of the job for `job_seconds`.
 """
 
 from collections.abc import Callable, Iterator

@@ -50,7 +50,7 @@ def sink_chats() -> None:
 def sink_storage() -> None:
     """Run the storage sink: results from the upstream into the object store."""
     settings = _start("sink-storage")
-    from connectors.storage import StorageSink
+    from connectors.storage.sink import StorageSink
     from rendercast.processes import run
 
     run(lambda: StorageSink(settings.storage, settings.kafka, settings.topics.names), settings)

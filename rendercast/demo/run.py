@@ -20,6 +20,7 @@ import orjson
 from rich.console import Console
 from rich.live import Live
 
+from connectors.chats import database
 from rendercast import logs
 from rendercast import topics as admin
 from rendercast.broker.local import free_port
@@ -144,6 +145,8 @@ def _shared(site: Site) -> dict[str, str]:
 async def _run(site: Site, supervisor: Supervisor, console: Console, *, keep: bool) -> Summary:
     started = time.monotonic()
     await admin.apply(site.kafka, site.topics)
+    for path in (site.chats, site.local_chats):
+        await database.upgrade(f"sqlite:///{path}")
     _start_all(site, supervisor)
     await _until_ready(supervisor, console.print)
     console.print(f"ready after {time.monotonic() - started:.1f} s; the gateway: {site.gateway}")

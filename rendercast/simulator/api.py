@@ -1,5 +1,6 @@
 """The upstream's REST calls, with its refusals and the faults that befall single requests."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from email.utils import format_datetime
@@ -50,7 +51,7 @@ class Api:
     def __init__(self, world: World) -> None:
         self._world = world
         self._token = world.settings.token.get_secret_value().encode()
-        self._requests: dict[str, int] = {}  # by file or route: the ordinals of the faults
+        self._requests: Counter[str] = Counter()  # by route
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -75,11 +76,7 @@ class Api:
     def _fault(self, request: web.Request) -> web.Response | None:
         if request.match_info.http_exception is not None:
             return None
-        found = request.match_info.get("file_id") or request.match_info.get("channel", "").partition(".")[2]
-        name = found if found in self._world.entries else request.path.removeprefix(API).partition("/")[0]
-        if request.method == "POST":
-            name = request.path
-        ordinal = self._requests[name] = self._requests.get(name, 0) + 1
+        name, ordinal = self._count(request)
         dice, rates, seed = self._world.dice, self._world.rates(name), self._world.settings.seed
         if dice.falls("rate_limit", name, ordinal, rates=rates):
             after = self._world.settings.retry_after_seconds
@@ -90,6 +87,16 @@ class Api:
             status = chance.pick((500, 502, 503), seed, name, ordinal, "status")
             return web.Response(status=status, text="<html><body>server error</body></html>", content_type="text/html")
         return None
+
+    def _count(self, request: web.Request) -> tuple[str, int]:
+        """What faults are drawn for, a file or a route, and its number among the requests for that."""
+        found = request.match_info.get("file_id") or request.match_info.get("channel", "").partition(".")[2]
+        if (entry := self._world.entries.get(found)) is not None:
+            entry.tally.requests += 1
+            return found, entry.tally.requests
+        route = request.path if request.method == "POST" else request.path.removeprefix(API).partition("/")[0]
+        self._requests[route] += 1
+        return route, self._requests[route]
 
     async def _generate_video(self, request: web.Request) -> web.Response:
         return answer((await self._generate(request, "video"))[0])

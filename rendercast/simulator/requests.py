@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rendercast.simulator.jobs import BEHAVIOURS, Behaviour, Kind, Order
 from rendercast.simulator.models import MODELS, SORA, SORA_ASPECT_RATIOS, STYLE_PREFIX
 from rendercast.simulator.objects import Json
-from schemas.base import UUID_PATTERN
+from schemas.base import FileId
 
 MAX_BATCH = 10
 _DIGITS = r"^\d+(\.\d+)?$"
@@ -51,7 +51,7 @@ class GenerateBody(BaseModel):
     """The body of a generate call. The ids are the simulator's own extension: they go into its record."""
 
     config: _Config
-    project_id: Annotated[str, Field(pattern=UUID_PATTERN)] | None = None
+    project_id: FileId | None = None
     user_id: str | None = None
     request_id: str | None = None
 

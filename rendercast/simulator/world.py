@@ -20,6 +20,7 @@ JITTER = 0.3
 class Tally:
     """What was asked and told about one file."""
 
+    requests: int = 0
     gets: int = 0
     told_by_stream: Counter[str] = field(default_factory=Counter)  # by URL
     told_by_poll: Counter[str] = field(default_factory=Counter)
@@ -68,10 +69,9 @@ class World:
         rates: Faults | None = None,
     ) -> Json:
         """A new file, as its generate call answers it. `seconds` are simulated. Raises KeyError if the id is taken."""
-        self._created += 1
-        file_id = file_id or chance.uuid(self.settings.seed, "file", self._created)
         if file_id in self.entries:
             raise KeyError(file_id)
+        file_id = file_id or self._fresh_id()
         while len(self.entries) >= self.settings.max_files:
             self._forget(next(iter(self.entries)))
         file = SimulatedFile(file_id, project_id, user_id, (self._begin(file_id, 1, order, seconds, rates),), rates)
@@ -145,6 +145,13 @@ class World:
         for entry in self.entries.values():
             if entry.timer is not None:
                 entry.timer.cancel()
+
+    def _fresh_id(self) -> str:
+        while True:
+            self._created += 1
+            found = chance.uuid(self.settings.seed, "file", self._created)
+            if found not in self.entries:
+                return found
 
     def _begin(
         self,

@@ -59,14 +59,17 @@ function listen(name, take) {
 // An EventSource does not tell why it was refused: ask once more, by hand.
 async function refused() {
   show("disconnected");
-  const asking = new AbortController();
+  const [mine, asking] = [stream, new AbortController()];
+  let reason = "";
   try {
     const answer = await fetch(address(), { signal: asking.signal });
-    if (!answer.ok) notice(await words(answer));
+    if (!answer.ok) reason = await words(answer);
   } catch {
-    notice("The gateway cannot be reached. Trying again.");
+    reason = "The gateway cannot be reached. Trying again.";
   }
   asking.abort();
+  if (mine !== stream) return; // somebody has chosen another project meanwhile
+  notice(reason);
   timer = setTimeout(connect, AGAIN_MS[Math.min(failures++, AGAIN_MS.length - 1)]);
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from schemas.base import FileId, Kind, Name, Record, Source, is_uuid
 from schemas.observations import Observation
@@ -90,11 +90,14 @@ class Parsed:
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> "Parsed":
-        found = tuple(findings)
+        observations: list[Observation] = []
+        others: dict[type, list[Any]] = {Generated: [], Missing: [], Ignored: [], Broken: []}
+        for each in findings:
+            others.get(type(each), observations).append(each)
         return cls(
-            observations=tuple(each for each in found if not isinstance(each, Generated | Missing | Ignored | Broken)),
-            generated=tuple(each for each in found if isinstance(each, Generated)),
-            missing=tuple(each.file_id for each in found if isinstance(each, Missing)),
-            ignored=tuple(each for each in found if isinstance(each, Ignored)),
-            broken=tuple(each for each in found if isinstance(each, Broken)),
+            tuple(observations),
+            tuple(others[Generated]),
+            tuple(each.file_id for each in others[Missing]),
+            tuple(others[Ignored]),
+            tuple(others[Broken]),
         )

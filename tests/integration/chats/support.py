@@ -147,5 +147,3 @@ class Child:
         if self.status is None:
             self._process.kill()
             self._process.wait(10)
-
-

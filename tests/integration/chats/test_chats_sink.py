@@ -87,7 +87,7 @@ async def test_a_sink_that_starts_again_reads_on_where_the_database_stands(kafka
 
 async def reset_group(kafka, topics):
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.servers, group_id="rendercast-chats", enable_auto_commit=False
+        bootstrap_servers=kafka.servers, group_id=f"{topics.prefix}chats", enable_auto_commit=False
     )  # fmt: skip
     await consumer.start()
     try:
@@ -282,7 +282,7 @@ async def test_a_topic_made_anew_stops_the_process(kafka, topics, tmp_path):
     await upgrade(url)
     with sqlite3.connect(tmp_path / "chats.db") as connection:
         connection.execute(
-            "INSERT INTO consumer_offset VALUES ('rendercast-chats', ?, 0, 1000)", (topics.names.artifacts,)
+            "INSERT INTO consumer_offset VALUES (?, ?, 0, 1000)", (f"{topics.prefix}chats", topics.names.artifacts)
         )
     connection.close()
     sink = ChatSink(ChatsSettings(url=url), kafka, topics.names)

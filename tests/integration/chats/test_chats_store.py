@@ -24,8 +24,8 @@ LANES = [("artifacts", 0), ("stored", 0), ("artifacts", 1), ("stored", 1)]
 
 
 @asynccontextmanager
-async def opened(url, *, tools=False, timeout=10):
-    store = Store(url, "the database", "group", tools=tools, timeout=timeout)
+async def opened(url, *, tools=False):
+    store = Store(url, "the database", "group", tools=tools, timeout=10)
     try:
         await store.place(LANES)
         yield store
@@ -130,11 +130,14 @@ async def test_a_message_of_several_files_is_completed_when_none_is_unfinished(d
     one, two, in_chat, asking = new_id(), new_id(), uuid.uuid4(), uuid.uuid4()
     insert_message(database, in_chat, asking)
     told = {"chat": str(in_chat), "message": str(asking)}
+    changes = [
+        artifact(one, 1, **told),
+        artifact(two, 1, **told, status="completed"),
+        artifact(one, 2, **told, status="error"),
+    ]
     seen = []
     async with opened(database) as store:
-        for number, change in enumerate(
-            (artifact(one, 1, **told), artifact(two, 1, **told, status="completed"), artifact(one, 2, **told, status="error"))
-        ):  # fmt: skip
+        for number, change in enumerate(changes):
             await store.write(entries(change, start=number))
             seen.append(rows(database, "message")[0]["status"])
     assert seen == ["processing", "processing", "completed"]

@@ -245,3 +245,4 @@ async def test_while_kafka_is_away_the_gateway_says_so_and_afterwards_goes_on(tm
                     pass
                 assert (told.id, told.json()["progress"]) == (place, 20)
                 assert (await http.post(f"/api/jobs/{file_id}/check")).status_code == 202
+            await asyncio.to_thread(broker.kill)  # and without it the gateway still ends in time

@@ -209,11 +209,11 @@ async def test_a_wrong_script_is_422(upstream, body):
 
 
 async def test_a_regenerated_file_keeps_its_id_and_tells_its_old_url_for_a_while(start):
-    upstream = await start(stale_seconds=0.4)
+    upstream = await start(stale_seconds=1)
     created = await upstream.script(kind="video", seconds=0)
     old = await upstream.file(created["id"], lambda file: file["url"])
     fresh = (
-        await upstream.http.post(f"/__regenerate/{created['id']}", json={"seconds": 1, "request_id": "second"})
+        await upstream.http.post(f"/__regenerate/{created['id']}", json={"seconds": 2, "request_id": "second"})
     ).json()
     stale = (await upstream.get(created["id"])).json()
     assert (fresh["id"], fresh["url"]) == (created["id"], None)

@@ -1,0 +1,204 @@
+"""The client alone: what the upstream's answers become, and what never leaves."""
+
+import asyncio
+import uuid
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from aiohttp import web
+from unit.upstream.fake_upstream import TOKEN, until
+
+from connectors.upstream.client import MAX_ANSWER_BYTES, UpstreamClient
+from connectors.upstream.errors import NotFound, Refused, TooMany, Trouble, Unauthorized
+from connectors.upstream.generation import GenerateRequest
+from connectors.upstream.parser import Channel, Generated
+from connectors.upstream.settings import ConnectorSettings
+from schemas.errors import RejectRecord, RetryLater
+
+FILE = str(uuid.uuid4())
+CHANNEL = Channel("file", FILE)
+
+
+def settings(upstream, **changes):
+    return ConnectorSettings(**{"base_url": upstream.url, "token": TOKEN, **changes})
+
+
+@pytest.fixture
+async def client(upstream):
+    async with UpstreamClient(settings(upstream, request_seconds=1)) as found:
+        yield found
+
+
+async def listen(client, channel=CHANNEL):
+    frames = []
+    async with aclosing(client.events(channel, lambda: None, lambda: None)) as stream:
+        async for frame in stream:
+            frames.append(frame.data)  # noqa: PERF401 - what came before an error counts
+    return frames
+
+
+async def test_a_file_comes_as_the_upstream_wrote_it(upstream, client):
+    upstream.answers[FILE] = lambda: web.Response(body=b'{"id" :  1}')
+    assert await client.get_file(FILE) == b'{"id" :  1}'
+    assert await client.get_project(FILE) == b'{"id" :  1}'
+
+
+@pytest.mark.parametrize("bad", ["", "x", f"{FILE}/../other", "video-generator-tool"])
+async def test_nothing_but_a_uuid_becomes_a_part_of_a_url(upstream, client, bad):
+    with pytest.raises(ValueError, match="not a UUID"):
+        await client.get_file(bad)
+    assert upstream.gets == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, Unauthorized), (403, Unauthorized), (404, NotFound), (429, TooMany), (500, Trouble), (524, Trouble)],
+)  # fmt: skip
+async def test_every_status_is_an_error_of_ours_by_what_to_do_next(upstream, client, status, kind):
+    upstream.answers[FILE] = lambda: web.Response(status=status)
+    upstream.refuse_streams = lambda: web.Response(status=status)
+    for call in (client.get_file(FILE), listen(client)):
+        with pytest.raises(RetryLater) as caught:
+            await call
+        assert type(caught.value) is kind
+        assert caught.value.cause == f"status_{status}"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_retry_after_is_read_in_both_forms(upstream, client, status, form):
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    header = "30" if form == "seconds" else date
+    upstream.answers[FILE] = lambda: web.Response(status=status, headers={"Retry-After": header})
+    with pytest.raises(TooMany) as caught:
+        await client.get_file(FILE)
+    assert 28 <= caught.value.after <= 30
+
+
+async def test_an_unreachable_host_is_trouble(upstream):
+    async with UpstreamClient(settings(upstream, base_url="http://127.0.0.1:1")) as client:
+        for call in (client.get_file(FILE), listen(client)):
+            with pytest.raises(Trouble) as caught:
+                await call
+            assert caught.value.cause == "unreachable"
+
+
+async def test_a_get_has_an_end_even_if_the_upstream_never_answers(upstream, client):
+    upstream.hold = asyncio.Event().wait()
+    with pytest.raises(Trouble) as caught:
+        await client.get_file(FILE)
+    assert caught.value.cause == "silent"
+
+
+async def test_an_answer_has_a_bound(upstream, client):
+    upstream.answers[FILE] = lambda: web.Response(body=b"x" * (MAX_ANSWER_BYTES + 1))
+    with pytest.raises(Trouble) as caught:
+        await client.get_file(FILE)
+    assert caught.value.cause == "too_long"
+
+
+async def test_a_stream_tells_when_it_is_open_and_when_bytes_come(upstream, client):
+    told: list[str] = []
+    frames: list[str] = []
+
+    async def follow() -> None:
+        async for frame in client.events(CHANNEL, lambda: told.append("open"), lambda: told.append("bytes")):
+            frames.append(frame.data)  # noqa: PERF401 - read while it grows
+
+    following = asyncio.create_task(follow())
+    line = await upstream.line(str(CHANNEL))
+    await until(lambda: told == ["open"])
+    await line.write(b": ping\r\n\r\n")
+    await until(lambda: told == ["open", "bytes"])
+    assert frames == []
+    await line.write(b"data: {}\n\n")
+    await until(lambda: frames == ["{}"])
+    line.end()
+    await following
+
+
+async def test_a_stream_that_ends_reset_or_falls_silent_says_which(upstream):
+    async with UpstreamClient(settings(upstream, bytes_seconds=0.2)) as client:
+        listening = asyncio.create_task(listen(client))
+        (await upstream.line(str(CHANNEL), 1)).end()
+        assert await listening == []
+        listening = asyncio.create_task(listen(client))
+        (await upstream.line(str(CHANNEL), 2)).reset()
+        with pytest.raises(Trouble) as caught:
+            await listening
+        assert caught.value.cause == "reset"
+        with pytest.raises(Trouble) as caught:
+            await listen(client)
+        assert caught.value.cause == "silent"
+
+
+async def test_a_page_in_place_of_a_stream_is_trouble(upstream, client):
+    upstream.refuse_streams = lambda: web.Response(text="<html>", content_type="text/html")
+    with pytest.raises(Trouble) as caught:
+        await listen(client)
+    assert caught.value.cause == "not_a_stream"
+
+
+async def test_three_hundred_streams_are_open_at_once(upstream, client):
+    channels = [Channel("file", str(uuid.uuid4())) for _ in range(300)]
+    listening = [asyncio.create_task(listen(client, channel)) for channel in channels]
+    await until(lambda: len(upstream.lines) == 300, seconds=20)
+    await asyncio.gather(*(each.say("test") for lines in upstream.lines.values() for each in lines))
+    for lines in upstream.lines.values():
+        lines[0].end()
+    assert [len(frames) for frames in await asyncio.gather(*listening)] == [1] * 300
+
+
+# generate
+
+
+async def test_a_generate_call_puts_everything_inside_config(upstream, client):
+    upstream.generated = [{"id": FILE, "type": "image", "tasks": []}]
+    request = GenerateRequest(model="flux", prompt="a cat", params={"aspect_ratio": "16:9"}, seed=7)
+    assert await client.generate("image", request) == (Generated(file_id=FILE, kind="image"),)
+    config = {"prompt": "a cat", "generation_config_name": "flux", "params": {"aspect_ratio": "16:9"}, "seed": 7}
+    assert upstream.posts == [("generate-image", {"config": config})]
+
+
+@pytest.mark.parametrize("ratio", ["1:1", "16:9", "9:16"])
+async def test_sora_takes_its_three_ratios(upstream, client, ratio):
+    upstream.generated = {"id": FILE, "type": "video", "video_generation_id": "run"}
+    request = GenerateRequest(model="azure-openai/sora", prompt="a cat", params={"aspect_ratio": ratio})
+    assert await client.generate("video", request) == (
+        Generated(file_id=FILE, upstream_generation_id="run", kind="video"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "field"),
+    [
+        ("azure-openai/sora", {}, "params.aspect_ratio"),
+        ("azure-openai/sora", {"aspect_ratio": None}, "params.aspect_ratio"),
+        ("azure-openai/sora", {"aspect_ratio": "4:3"}, "params.aspect_ratio"),
+        ("azure-openai/sora", {"aspect_ratio": "16x9"}, "params.aspect_ratio"),
+        ("azure-openai/sora", {"aspecRatio": "16:9", "aspect_ratio": "16:9"}, "params.aspecRatio"),
+        ("comfyui/ltx", {"aspecRatio": "16:9"}, "params.aspecRatio"),
+        ("comfyui/ltx", {"aspectRatio": "16:9"}, "params.aspectRatio"),
+    ],
+)
+async def test_what_the_upstream_would_choke_on_never_leaves(upstream, client, model, params, field):
+    with pytest.raises(RejectRecord) as caught:
+        await client.generate("video", GenerateRequest(model=model, prompt="a cat", params=params))
+    assert caught.value.facts["field"] == field
+    assert field in str(caught.value)
+    assert upstream.posts == []
+
+
+async def test_a_refusal_of_the_upstream_shows_its_words_and_the_field(upstream, client):
+    detail = [{"loc": ["body", "config", "prompt"], "msg": "Field required"}]
+    upstream.generated = web.json_response({"detail": detail}, status=422)
+    with pytest.raises(Refused) as caught:
+        await client.generate("image", GenerateRequest(model="flux", prompt=""))
+    assert (caught.value.field, str(caught.value)) == ("config.prompt", "config.prompt: Field required")
+
+
+async def test_only_images_and_videos_can_be_generated(upstream, client):
+    with pytest.raises(Refused):
+        await client.generate("audio", GenerateRequest(model="flux", prompt="a song"))
