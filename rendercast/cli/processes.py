@@ -51,6 +51,7 @@ def sink_storage() -> None:
     """Run the storage sink: results from the upstream into the object store."""
     settings = _start("sink-storage")
     from connectors.storage.sink import StorageSink
+
     from rendercast.processes import run
 
     run(lambda: StorageSink(settings.storage, settings.kafka, settings.topics.names), settings)
@@ -60,7 +61,7 @@ def sink_storage() -> None:
 def gateway() -> None:
     """Run the gateway: REST, event streams and a page for browsers."""
     settings = _start("gateway")
-    from connectors.gateway import Gateway
+    from connectors.gateway.gateway import Gateway
     from rendercast.processes import run
 
     run(lambda: Gateway(settings.gateway, settings.kafka, settings.topics.names), settings)

@@ -191,10 +191,12 @@ async def test_a_partition_that_ends_in_transaction_markers_and_aborted_records_
 
 
 async def test_two_connectors_share_the_watches_and_a_newcomer_breaks_only_the_streams_it_takes(world):
-    watches = [await world.watch() for _ in range(20)]
+    earlier = [await world.watch(generation="one") for _ in range(20)]
+    watches = [await world.watch(generation="two", file_id=each.file_id) for each in earlier]
     async with world.running() as first:
         for each in watches:
             await world.upstream.line(f"file.{each.file_id}")
+            await until(lambda each=each: world.upstream.looks(each.file_id) == 1)
         async with world.running() as second:
             await world.ready(second)
             await until(
@@ -204,11 +206,17 @@ async def test_two_connectors_share_the_watches_and_a_newcomer_breaks_only_the_s
                 ),
                 SECONDS,
             )
-            by_partition: dict[int, set[int]] = {0: set(), 1: set()}
+            # Streams and looks of each file, by partition: those that stayed had one of each, the others a second.
+            by_partition: dict[int, set[tuple[int, int]]] = {0: set(), 1: set()}
+            await until(lambda: len({world.upstream.looks(each.file_id) for each in watches}) == 2)
+            await until(
+                lambda: sum(world.upstream.looks(each.file_id) for each in watches) == len(world.upstream.connects)
+            )
             for each in watches:
                 partition = DefaultPartitioner()(each.file_id.encode(), [0, 1], [0, 1])
-                by_partition[partition].add(len(world.upstream.lines[f"file.{each.file_id}"]))
-            assert sorted(by_partition.values(), key=min) == [{1}, {2}]
+                streams = len(world.upstream.lines[f"file.{each.file_id}"])
+                by_partition[partition].add((streams, world.upstream.looks(each.file_id)))
+            assert sorted(by_partition.values(), key=min) == [{(1, 1)}, {(2, 2)}]
             assert first.not_ready() is None
         # The second has left: all its watches come back to the first.
         await until(lambda: all(world.open_lines(each.file_id) == 1 for each in watches), SECONDS)

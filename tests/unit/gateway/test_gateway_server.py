@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from connectors.gateway import Gateway, GatewaySettings
+from connectors.gateway.gateway import Gateway
+from connectors.gateway.settings import GatewaySettings
 from connectors.gateway.tasks import until_one_ends
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
