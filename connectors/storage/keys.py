@@ -10,27 +10,10 @@ from schemas.media import extension
 
 _FIELDS = frozenset({"kind", "yyyy", "mm", "dd", "file_id", "generation", "ext", "role"})
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
-_EXTENSIONS = frozenset(
-    [
-        ".mp4",
-        ".mov",
-        ".webm",
-        ".avi",
-        ".mkv",
-        ".mpeg",
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".webp",
-        ".gif",
-        ".mp3",
-        ".wav",
-        ".ogg",
-        ".m4a",
-        ".aac",
-        ".flac",
-    ]
-)
+_EXTENSIONS = frozenset({
+    ".mp4", ".mov", ".webm", ".avi", ".mkv", ".mpeg", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp3", ".wav", ".ogg",
+    ".m4a", ".aac", ".flac",
+})  # fmt: skip
 _LONGEST = 150
 """Of a safe name; file systems end at 255 bytes, and suffixes come after it."""
 

@@ -72,6 +72,6 @@ def simulator() -> None:
     """Run the upstream simulator: the upstream's API, and its faults."""
     settings = _start("simulator")
     from rendercast.processes import run
-    from rendercast.simulator import Simulator
+    from rendercast.simulator.server import Simulator
 
     run(lambda: Simulator(settings.simulator), settings)

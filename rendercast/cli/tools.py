@@ -11,14 +11,15 @@ from rendercast.settings import load
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on the last line.")
 @click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C.")
-def demo(*, as_json: bool, keep: bool) -> None:
+@click.option("--seed", type=click.IntRange(0), help="Which faults are drawn; by default others each time.")
+def demo(*, as_json: bool, keep: bool, seed: int | None) -> None:
     """Run the whole path on a real Kafka against a faulty upstream, and check what came out.
 
     Takes a broker that is named (RENDERCAST_KAFKA__BOOTSTRAP_SERVERS), else Docker, else Java with Maven.
     """
     from rendercast.demo.run import run
 
-    sys.exit(run(as_json=as_json, keep=keep))
+    sys.exit(run(as_json=as_json, keep=keep, seed=seed))
 
 
 @click.command()

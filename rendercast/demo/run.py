@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import sys
@@ -65,6 +66,7 @@ class Site:
     topics: TopicSettings
     simulator_port: int
     gateway_port: int
+    seed: int
 
     @property
     def gateway(self) -> str:
@@ -87,20 +89,21 @@ class Site:
         return self.directory / "objects"
 
 
-def run(*, as_json: bool, keep: bool) -> int:
+def run(*, as_json: bool, keep: bool, seed: int | None = None) -> int:
     """The exit status: 0 when every promise was kept, 1 when not, 130 after Ctrl-C."""
     console = Console(stderr=as_json)
     logs.set_up("demo", "error")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _directory() as directory:
-            return _in(directory, console, as_json=as_json, keep=keep)
+            seed = random.randrange(1_000_000) if seed is None else seed  # noqa: S311 - which faults, no secret
+            return _in(directory, console, seed, as_json=as_json, keep=keep)
     except KeyboardInterrupt:
         console.print("\nstopped; nothing is left running")
         return 130
 
 
-def _in(directory: Path, console: Console, *, as_json: bool, keep: bool) -> int:
+def _in(directory: Path, console: Console, seed: int, *, as_json: bool, keep: bool) -> int:
     named = os.environ.get(f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS")
     with contextlib.ExitStack() as stack:
         servers = stack.enter_context(obtain_kafka(named, directory / "kafka", console.print))
@@ -110,6 +113,7 @@ def _in(directory: Path, console: Console, *, as_json: bool, keep: bool) -> int:
             TopicSettings(prefix=f"demo-{uuid4().hex[:8]}.", partitions=4),
             free_port(),
             free_port(),
+            seed,
         )
         if named:
             stack.callback(lambda: asyncio.run(admin.delete(site.kafka, site.topics)))
@@ -149,7 +153,9 @@ async def _run(site: Site, supervisor: Supervisor, console: Console, *, keep: bo
         await database.upgrade(f"sqlite:///{path}")
     _start_all(site, supervisor)
     await _until_ready(supervisor, console.print)
-    console.print(f"ready after {time.monotonic() - started:.1f} s; the gateway: {site.gateway}")
+    console.print(
+        f"ready after {time.monotonic() - started:.1f} s; the gateway: {site.gateway}; the faults: --seed {site.seed}"
+    )
     plan = forty_jobs()
     board = Board(console, number_of_jobs(plan))
     caller = Caller(site.simulator, site.gateway)
@@ -173,7 +179,9 @@ async def _run(site: Site, supervisor: Supervisor, console: Console, *, keep: bo
 
 
 def _start_all(site: Site, supervisor: Supervisor) -> None:
-    supervisor.start("simulator", "simulator", simulator__port=site.simulator_port, **SIMULATOR)
+    supervisor.start(
+        "simulator", "simulator", simulator__port=site.simulator_port, simulator__seed=site.seed, **SIMULATOR
+    )
     supervisor.start(
         "connector", "connector",
         connector__base_url=site.simulator, connector__token="simulator-token", **CONNECTOR,  # noqa: S106

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rendercast.simulator import Simulator, SimulatorSettings
+from rendercast.simulator.server import Simulator
+from rendercast.simulator.settings import SimulatorSettings
 
 TOKEN = "simulator-token"
 PATIENCE = 10

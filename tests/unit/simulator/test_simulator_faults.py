@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from rendercast.simulator import ALL_FAULTS, Faults
+from rendercast.simulator.settings import ALL_FAULTS, Faults
 
 VIDEO, IMAGE = "/api/v1/file/generate-video", "/api/v1/file/generate-image"
 ONE_IMAGE = {"config": {"prompt": "x", "generation_config_name": "comfyui/flux", "params": {}}}

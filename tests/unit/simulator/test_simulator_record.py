@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from rendercast.simulator import Faults
+from rendercast.simulator.settings import Faults
 
 
 async def test_every_report_of_a_url_is_counted_by_stream_and_by_poll(start):

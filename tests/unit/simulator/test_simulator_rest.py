@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from rendercast.simulator import Simulator, SimulatorSettings
+from rendercast.simulator.server import Simulator
+from rendercast.simulator.settings import SimulatorSettings
 from schemas.errors import StopProcess
 
 VIDEO, IMAGE, PROJECT = "/api/v1/file/generate-video", "/api/v1/file/generate-image", "/api/v1/project"

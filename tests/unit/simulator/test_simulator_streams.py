@@ -4,8 +4,9 @@ import asyncio
 import re
 from uuid import uuid4
 
-from rendercast.simulator import Simulator, SimulatorSettings
 from rendercast.simulator.hub import INBOX_FRAMES, Hub
+from rendercast.simulator.server import Simulator
+from rendercast.simulator.settings import SimulatorSettings
 
 
 async def test_a_stream_tells_a_job_from_its_task_to_its_url_in_data_lines_with_crlf(upstream):

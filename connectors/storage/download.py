@@ -1,0 +1,99 @@
+"""An object's bytes, whatever cuts the connection; counted, hashed and looked at on the way."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from connectors.storage.fetch import Fetcher, StartOver, require_rest, validator_of
+from connectors.storage.metrics import BYTES, RESUMED
+from connectors.storage.sniff import HEAD_BYTES, require_media
+from schemas import StorageRequest
+from schemas.errors import RejectRecord, RetryLater
+
+log = structlog.get_logger()
+
+_CHUNK_BYTES = 256 * 1024
+_FRUITLESS = 4
+"""So many connections in a row that bring nothing new end the download; the request's next try starts over."""
+
+
+class Digest:
+    """What is known of the bytes seen so far."""
+
+    def __init__(self, request: StorageRequest, max_bytes: int) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+        self._sha256 = hashlib.sha256()
+        self.bytes = 0
+        self.content_type = ""
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    def require_size(self, size: int) -> None:
+        """Raises RejectRecord `too_large`."""
+        if size > self._max_bytes:
+            raise RejectRecord("too_large", f"{size} bytes, {self._max_bytes} are allowed")
+
+    async def read(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Passes the chunks on, none before the first bytes are known to be media. Raises RejectRecord."""
+        head = b""
+        async for chunk in chunks:
+            self._sha256.update(chunk)
+            self.bytes += len(chunk)
+            self.require_size(self.bytes)
+            if self.content_type:
+                yield chunk
+                continue
+            head += chunk
+            if len(head) >= HEAD_BYTES:
+                self._look(head)
+                yield head
+        if not self.content_type:
+            self._look(head)
+            yield head
+
+    def _look(self, head: bytes) -> None:
+        if not head:
+            raise RetryLater("the object is empty", reason="empty")
+        self.content_type = require_media(head[:HEAD_BYTES], self._request.kind, self._request.role)
+
+
+async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncIterator[bytes]:
+    """The object's bytes in order, each once. A cut connection is followed by a request for the rest.
+
+    Raises RejectRecord, StartOver, or RetryLater once connections bring nothing new.
+    """
+    validator: str | None = None
+    total: int | None = None
+    read = fruitless = 0
+    while True:
+        before = read
+        try:
+            headers = {"Range": f"bytes={read}-", "If-Range": validator} if read and validator else {}
+            async with fetcher.get(url, headers) as answer:
+                if read:
+                    require_rest(answer, read, total)
+                    RESUMED.inc()
+                else:
+                    validator, total = validator_of(answer), answer.content_length
+                    digest.require_size(total or 0)
+                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                    read += len(chunk)
+                    BYTES.inc(len(chunk))
+                    yield chunk
+        except StartOver:
+            raise
+        except RetryLater as error:
+            fruitless = 0 if read > before else fruitless + 1
+            if not read or fruitless > _FRUITLESS:
+                raise
+            if validator is None:
+                raise StartOver(f"cut, and the host names no version to go on with: {error}", **error.facts) from error
+            log.info("download was cut, going on", bytes=read, reason=str(error))
+            await asyncio.sleep(0.2 * 2**fruitless)
+        else:
+            return

@@ -1,0 +1,150 @@
+"""The object store. An object is first written beside its place and then moved there, if nothing is there yet.
+
+Beside each object lies its sheet, `<key>.json`: sha256, size, content type, source, ids. It is written last, so that a
+sheet vouches for its object; stores without attributes (a local folder) have it, too.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, unquote, urlsplit
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnknownConfigurationKeyError,
+)
+from obstore.store import from_url
+from pydantic import ValidationError
+
+from connectors.storage.settings import StorageSettings
+from schemas import Stored
+from schemas.codec import decode_stored, encode
+from schemas.errors import RejectRecord, RetryLater, StopProcess
+
+_INCOMING = ".incoming"
+_LEFT_OVER_SECONDS = 86_400
+_READ_BYTES = 1024 * 1024
+_PARTS_AT_ONCE = 2
+
+
+class StoreAway(RetryLater):
+    """The store does not answer. That is no fault of the record in hand: it waits, however long."""
+
+
+class ObjectStore:
+    """Objects under keys, each written once."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        url = settings.store_url if "://" in settings.store_url else Path(settings.store_url).resolve().as_uri()
+        self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
+        self._base = (settings.location_base or url).rstrip("/")
+        self._part_bytes = settings.part_bytes
+        try:
+            if self._folder is not None:
+                self._store = from_url(url, mkdir=True)
+            elif url.startswith("s3"):  # S3 has no conditional copy; it has conditional uploads, which do for it
+                self._store = from_url(url, config=cast("Any", {"copy_if_not_exists": "multipart"}))
+            else:
+                self._store = from_url(url)
+        except (BaseError, ValueError, OSError) as error:
+            raise StopProcess(f"the object store cannot be opened (RENDERCAST_STORAGE__STORE_URL): {error}") from error
+
+    def location(self, key: str) -> str:
+        """The URL of an object, for those who may read the store."""
+        return f"{self._base}/{quote(key)}"
+
+    async def size(self, key: str) -> int | None:
+        """The object's size, or None where there is none: one HEAD."""
+        with _translated():
+            try:
+                return int((await obstore.head_async(self._store, key))["size"])
+            except FileNotFoundError:
+                return None
+
+    async def sheet(self, key: str) -> Stored | None:
+        """What was written down of the object; None where nothing was, or nothing that can be read."""
+        with _translated():
+            try:
+                found = await obstore.get_async(self._store, _sheet_key(key))
+                return decode_stored(bytes(await found.bytes_async()))
+            except (FileNotFoundError, RejectRecord, ValidationError):
+                return None
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """The object's bytes."""
+        with _translated():
+            found = await obstore.get_async(self._store, key)
+            async for chunk in found.stream(min_chunk_size=_READ_BYTES):
+                yield bytes(chunk)
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes]) -> bool:
+        """Write the object, all of it or nothing; False if another was there first, which then stays.
+
+        What `chunks` raises passes through, and nothing is kept. Holds a few parts in memory, whatever the size.
+        """
+        staged = f"{_INCOMING}/{uuid.uuid4().hex}"
+        with _translated():
+            await obstore.put_async(
+                self._store, staged, chunks, use_multipart=True, chunk_size=self._part_bytes,
+                max_concurrency=_PARTS_AT_ONCE,
+            )  # fmt: skip
+            try:
+                await obstore.rename_async(self._store, staged, key, overwrite=False)
+            except AlreadyExistsError:
+                with contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, staged)
+                return False
+        return True
+
+    async def vouch(self, key: str, sheet: Stored) -> Stored:
+        """Write the sheet of an object that is there; the sheet that counts, if another was first."""
+        with _translated():
+            try:
+                await obstore.put_async(self._store, _sheet_key(key), encode(sheet), mode="create")
+            except AlreadyExistsError:
+                return await self.sheet(key) or sheet
+        return sheet
+
+    async def sweep(self) -> None:
+        """Remove what killed processes left unfinished in a local folder. Buckets have lifecycle rules for it."""
+        if self._folder is not None:
+            await asyncio.to_thread(_sweep, self._folder / _INCOMING)
+
+
+def _sheet_key(key: str) -> str:
+    return f"{key}.json"
+
+
+def _sweep(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for each in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if each.stat().st_mtime < time.time() - _LEFT_OVER_SECONDS:
+                    each.unlink()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """The store's errors in our words; ours, raised by what was being written, pass."""
+    try:
+        yield
+    except (PermissionDeniedError, UnauthenticatedError, UnknownConfigurationKeyError) as error:
+        raise StopProcess(f"the object store does not let this process in: {_words(error)}") from error
+    except InvalidPathError as error:
+        raise RejectRecord("bad_key", f"the object store refuses the key: {_words(error)}") from error
+    except (BaseError, OSError) as error:
+        raise StoreAway(f"the object store does not answer: {_words(error)}", reason="store") from error
+
+
+def _words(error: Exception) -> str:
+    """The first line: obstore appends a debug form of many."""
+    return str(error).partition("\n")[0]
