@@ -1,6 +1,7 @@
 """One request: is the copy there? Else fetch it. What is told of it is the same on every repeat."""
 
 import asyncio
+from contextlib import aclosing
 from datetime import datetime
 
 from connectors.storage.download import Digest, download
@@ -35,14 +36,18 @@ class Copier:
             digest = Digest(request, self._settings.max_bytes)
             try:
                 async with asyncio.timeout(self._settings.object_timeout_seconds):
-                    chunks = digest.read(download(self._fetcher, request.url, digest))
-                    is_first = await self._store.put(key, chunks)
+                    is_first = await self._fetch(key, request, digest)
             except TimeoutError as error:
                 raise RetryLater("the download took too long", reason="too_slow") from error
             if not is_first:
                 return await self._found(key, request) or await self._described(key, request)
             OBJECTS.labels("copied").inc()
             return await self._store.vouch(key, self._sheet(key, request, digest))
+
+    async def _fetch(self, key: str, request: StorageRequest, digest: Digest) -> bool:
+        source = download(self._fetcher, request.url, digest)
+        async with aclosing(source), aclosing(digest.read(source)) as chunks:
+            return await self._store.put(key, chunks, lambda: digest.content_type)
 
     async def _found(self, key: str, request: StorageRequest) -> Stored | None:
         """The copy that is there. A process that died before it could describe its copy gets that done here."""
@@ -58,8 +63,9 @@ class Copier:
 
     async def _described(self, key: str, request: StorageRequest) -> Stored:
         digest = Digest(request, self._settings.max_bytes)
-        async for _ in digest.read(self._store.read(key)):
-            pass
+        async with aclosing(self._store.read(key)) as stored:
+            async for _ in digest.read(stored):
+                pass
         return await self._store.vouch(key, self._sheet(key, request, digest))
 
     def _sheet(self, key: str, request: StorageRequest, digest: Digest) -> Stored:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import structlog
 
@@ -38,7 +38,7 @@ class Digest:
         if size > self._max_bytes:
             raise RejectRecord("too_large", f"{size} bytes, {self._max_bytes} are allowed")
 
-    async def read(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def read(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         """Passes the chunks on, none before the first bytes are known to be media. Raises RejectRecord."""
         head = b""
         async for chunk in chunks:
@@ -62,7 +62,7 @@ class Digest:
         self.content_type = require_media(head[:HEAD_BYTES], self._request.kind, self._request.role)
 
 
-async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncIterator[bytes]:
+async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncGenerator[bytes]:
     """The object's bytes in order, each once. A cut connection is followed by a request for the rest.
 
     Raises RejectRecord, StartOver, or RetryLater once connections bring nothing new.
@@ -92,7 +92,7 @@ async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncIterator[
             if not read or fruitless > _FRUITLESS:
                 raise
             if validator is None:
-                raise StartOver(f"cut, and the host names no version to go on with: {error}", **error.facts) from error
+                raise StartOver(f"cut, and the host names no version: {error}", reason="unreachable") from error
             log.info("download was cut, going on", bytes=read, reason=str(error))
             await asyncio.sleep(0.2 * 2**fruitless)
         else:

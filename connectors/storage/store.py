@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -79,24 +79,22 @@ class ObjectStore:
             except (FileNotFoundError, RejectRecord, ValidationError):
                 return None
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str) -> AsyncGenerator[bytes]:
         """The object's bytes."""
         with _translated():
             found = await obstore.get_async(self._store, key)
             async for chunk in found.stream(min_chunk_size=_READ_BYTES):
                 yield bytes(chunk)
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes]) -> bool:
+    async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: Callable[[], str]) -> bool:
         """Write the object, all of it or nothing; False if another was there first, which then stays.
 
         What `chunks` raises passes through, and nothing is kept. Holds a few parts in memory, whatever the size.
+        `content_type` is asked once the first chunk is there.
         """
         staged = f"{_INCOMING}/{uuid.uuid4().hex}"
         with _translated():
-            await obstore.put_async(
-                self._store, staged, chunks, use_multipart=True, chunk_size=self._part_bytes,
-                max_concurrency=_PARTS_AT_ONCE,
-            )  # fmt: skip
+            await self._write(staged, chunks, content_type)
             try:
                 await obstore.rename_async(self._store, staged, key, overwrite=False)
             except AlreadyExistsError:
@@ -104,6 +102,19 @@ class ObjectStore:
                     await obstore.delete_async(self._store, staged)
                 return False
         return True
+
+    async def _write(self, key: str, chunks: AsyncIterator[bytes], content_type: Callable[[], str]) -> None:
+        """A writer that is dropped before it is closed leaves no object."""
+        writer = None
+        async for chunk in chunks:
+            if writer is None:
+                writer = obstore.open_writer_async(
+                    self._store, key, buffer_size=self._part_bytes, max_concurrency=_PARTS_AT_ONCE,
+                    attributes=None if self._folder else {"Content-Type": content_type()},
+                )  # fmt: skip
+            await writer.write(chunk)
+        assert writer is not None, "an object without bytes"
+        await writer.close()
 
     async def vouch(self, key: str, sheet: Stored) -> Stored:
         """Write the sheet of an object that is there; the sheet that counts, if another was first."""

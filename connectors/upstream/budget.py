@@ -22,6 +22,10 @@ _CATCH_UP = 0.05
 """Seconds of lateness that a gate makes good: timers ring a little late, the rate must not suffer."""
 
 
+_TELL_AFTER = 10
+"""Failures in a row that are worth a line in the log."""
+
+
 class Turn:
     """One request's place in the line: `async with` waits for it, and gives the place in flight back at its end."""
 
@@ -116,9 +120,13 @@ class Budget:
         self.connects = Gate(settings.connects_per_second)
         self.refusal: str | None = None
         """Why the upstream lets us in no more; None while it does."""
+        self._failures = 0
 
     def worked(self) -> None:
         """A request was answered."""
+        if self._failures >= _TELL_AFTER:
+            log.info("upstream answers again")
+        self._failures = 0
         if self.refusal is not None:
             log.info("upstream accepts the token again")
             self.refusal = None
@@ -135,6 +143,10 @@ class Budget:
             self.refusal = str(error)
             if error.facts.get("status") == 401:  # noqa: PLR2004 - 403 may be about one file only
                 self._shut(self._settings.refused_seconds)
+        elif error.cause != "ended":
+            self._failures += 1
+            if self._failures == _TELL_AFTER:
+                log.warning("upstream does not answer", cause=error.cause, error=str(error))
 
     def _shut(self, seconds: float) -> None:
         at = asyncio.get_running_loop().time() + seconds

@@ -73,7 +73,7 @@ class StreamClock:
         lived = 0 if self.first_byte_at is None else end - self.first_byte_at
         if self.opened_at is not None and lived >= settings.poll_after_seconds:
             self.down_since = end
-        if silent and self.first_byte_at is None:
+        if silent and self.opened_at is not None and self.first_byte_at is None:
             self.doubted = True
         self.opened_at = self.first_byte_at = self.live_at = None
         if lived >= settings.stable_seconds:
@@ -123,7 +123,7 @@ class WatchClock:
     def answered(self, why: Why, sent_at: float, settings: ConnectorSettings, roll: Roll) -> None:
         """The look that left at `sent_at` was answered."""
         self.looked_at, self.failures, self.not_found, self.not_before = sent_at, 0, 0, -inf
-        self.gone = False
+        self.gone, self.in_flight = False, (False, False)
         self.poll_gap = poll_gap(settings, self.polls, roll)
         self.polls += why == "poll"
 
@@ -134,7 +134,8 @@ class WatchClock:
         self.failures += 1
 
     def _take_back(self) -> None:
-        self.asked, self.signalled = self.asked or self.in_flight[0], self.signalled or self.in_flight[1]
+        asked, signalled = self.in_flight
+        self.asked, self.signalled, self.in_flight = self.asked or asked, self.signalled or signalled, (False, False)
 
     def missed(self, now: float, settings: ConnectorSettings, roll: Roll) -> bool:
         """The look was answered "404"; whether that is to be told now.

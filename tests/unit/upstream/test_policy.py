@@ -166,6 +166,13 @@ def test_a_check_does_not_wait_for_a_backoff_and_is_kept_when_it_fails(clocks):
     assert clocks.looks(1, 5) == [(4, "check")]
 
 
+def test_a_look_that_fails_before_it_leaves_asks_for_nothing_anew(clocks):
+    clocks.watch.ask()
+    clocks.looks(0, 1)
+    clocks.watch.failed(2, None, SETTINGS, middle)
+    assert not clocks.watch.asked
+
+
 def test_a_look_that_an_event_asked_for_is_kept_when_it_fails(clocks):
     clocks.live(0)
     clocks.looks(0, 1)

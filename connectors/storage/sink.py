@@ -1,0 +1,283 @@
+"""The storage sink: requests in, many copies at once, `stored` out, offsets in order.
+
+A record is settled when `stored` has been acknowledged or its dead letter has; the group's offset passes settled
+records only. A record may so be seen twice, after a crash or a rebalance: the second copy finds the first, fetches
+nothing, and tells the same again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import stamina
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
+
+from connectors.kafka import connect, consumer, producer, send_dead_letter
+from connectors.storage.copier import Copier
+from connectors.storage.fetch import Fetcher
+from connectors.storage.metrics import IN_FLIGHT, LAG, OPEN, REFUSED, RETRIES
+from connectors.storage.settings import StorageSettings
+from connectors.storage.store import ObjectStore, StoreAway
+from connectors.storage.window import Window
+from schemas import StorageRequest, Stored
+from schemas.codec import decode_storage_request, encode
+from schemas.dead_letters import DeadLetter
+from schemas.errors import RejectRecord, RetryLater, StopProcess
+from schemas.headers import headers
+from schemas.settings import KafkaSettings
+from schemas.topics import Topics
+
+log = structlog.get_logger()
+
+_NAME = "rendercast-storage"
+_POLL_MS = 200
+_KAFKA_SECONDS = 5
+
+
+class StorageSink:
+    """Service. Needs the topics to be there."""
+
+    def __init__(self, settings: StorageSettings, kafka: KafkaSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._kafka = kafka
+        self._topics = topics
+        self._store = ObjectStore(settings)
+        self._fetcher = Fetcher(settings)
+        self._copier = Copier(settings, self._fetcher, self._store)
+        self._consumer: Any = None
+        self._producer: Any = None
+        self._windows: dict[Any, Window] = {}
+        self._tasks: dict[asyncio.Task[None], Any] = {}
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._copying: set[asyncio.Task[None] | None] = set()  # the tasks that hold a slot; the others wait
+        self._committed: dict[Any, int] = {}
+        self._trouble: str | None = "starting"
+
+    def not_ready(self) -> str | None:
+        return self._trouble
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop`; copies in hand may finish within the grace time. Raises StopProcess."""
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._fetcher)
+            await self._store.sweep()
+            self._producer = await connect(producer(self._kafka, _NAME), self._kafka)
+            stack.push_async_callback(self._producer.stop)
+            self._consumer = await connect(
+                consumer(
+                    self._kafka,
+                    _NAME,
+                    self._topics.prefix + self._settings.group_id,
+                    group_instance_id=self._settings.group_instance_id,
+                    session_timeout_ms=int(self._settings.session_timeout_seconds * 1000),
+                ),
+                self._kafka,
+            )
+            stack.push_async_callback(self._consumer.stop)
+            stack.push_async_callback(self._give_up)
+            self._consumer.subscribe([self._topics.storage], listener=_Listener(self))
+            self._trouble = "waiting for partitions"
+            stopping = asyncio.create_task(stop.wait())
+            stack.callback(stopping.cancel)
+            while not stop.is_set():
+                await self._step(stopping)
+            await self._finish()
+
+    async def _step(self, stopping: asyncio.Task[bool]) -> None:
+        self._reap()
+        await self._commit()
+        self._make_room()
+        fetch = asyncio.create_task(self._fetch())
+        await asyncio.wait({fetch, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not fetch.done():
+            fetch.cancel()
+            await asyncio.gather(fetch, return_exceptions=True)
+            return
+        for partition, sources in fetch.result().items():
+            if partition in self._windows:
+                for source in sources:
+                    self._take(partition, source)
+
+    async def _fetch(self) -> dict[Any, list[Any]]:
+        rooms = [window.room for window in self._windows.values() if window.room]
+        with _kafka():
+            found: dict[Any, list[Any]] = await self._consumer.getmany(
+                timeout_ms=_POLL_MS, max_records=min(rooms, default=1)
+            )
+        return found
+
+    def _make_room(self) -> None:
+        """A partition whose window is full is paused: its oldest record holds up no other partition."""
+        full = {partition for partition, window in self._windows.items() if not window.room}
+        with contextlib.suppress(IllegalStateError):  # it has just been revoked
+            self._consumer.pause(*full)
+            self._consumer.resume(*(self._consumer.paused() - full))
+
+    def _take(self, partition: Any, source: Any) -> None:
+        window = self._windows[partition]
+        window.take(source.offset)
+        task = asyncio.create_task(self._settle(source, window))
+        self._tasks[task] = partition
+
+    def _reap(self) -> None:
+        """A task that ended by an error ends the process: it is StopProcess, or a bug."""
+        for task in [task for task in self._tasks if task.done()]:
+            del self._tasks[task]
+            if not task.cancelled():
+                task.result()
+        OPEN.set(len(self._tasks))
+
+    async def _settle(self, source: Any, window: Window) -> None:
+        try:
+            request = decode_storage_request(source.value or b"")
+            stored = await self._copied(request, datetime.fromtimestamp(source.timestamp / 1000, UTC))
+        except RejectRecord as error:
+            letter = DeadLetter.of(source, error.reason, str(error), _NAME)
+            await self._sent(lambda: send_dead_letter(self._producer, self._topics, letter))
+            REFUSED.labels(error.reason).inc()
+            log.warning("to dead letters", reason=error.reason, detail=str(error), offset=source.offset)
+        else:
+            await self._sent(lambda: self._tell(stored))
+            log.info("stored", file_id=stored.file_id, generation=stored.generation, bytes=stored.bytes)
+        window.settle(source.offset)
+
+    async def _copied(self, request: StorageRequest, at: datetime) -> Stored:
+        """As often as it takes while the store is away; else up to the number of attempts. Raises RejectRecord."""
+        settings = self._settings
+        async for outer in stamina.retry_context(
+            on=StoreAway, attempts=None, timeout=None, wait_initial=0.5, wait_max=settings.retry_wait_max_seconds
+        ):
+            with outer, self._noting_the_store():
+                try:
+                    async for attempt in stamina.retry_context(
+                        on=self._may_help,
+                        attempts=settings.attempts,
+                        timeout=None,
+                        wait_initial=settings.retry_wait_seconds,
+                        wait_max=settings.retry_wait_max_seconds,
+                    ):
+                        with attempt:
+                            return await self._once(request, at)
+                except StoreAway:
+                    raise
+                except RetryLater as error:
+                    reason = str(error.facts.get("reason", "gave_up"))
+                    raise RejectRecord(reason, f"{error} ({settings.attempts} attempts)") from error
+        raise AssertionError("the loop ends by an answer or an error")
+
+    async def _once(self, request: StorageRequest, at: datetime) -> Stored:
+        task = asyncio.current_task()
+        async with self._slots:
+            self._copying.add(task)
+            IN_FLIGHT.set(len(self._copying))
+            try:
+                return await self._copier.copy(request, at)
+            finally:
+                self._copying.discard(task)
+                IN_FLIGHT.set(len(self._copying))
+
+    def _may_help(self, error: Exception) -> bool | float:
+        """Whether to try again, or in how many seconds the host says so."""
+        if not isinstance(error, RetryLater) or isinstance(error, StoreAway):
+            return False
+        RETRIES.labels(error.facts.get("reason", "other")).inc()
+        return True if error.after is None else min(error.after, self._settings.retry_wait_max_seconds)
+
+    @contextlib.contextmanager
+    def _noting_the_store(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreAway as error:
+            if self._trouble is None:
+                log.warning("cannot go on for now", reason=str(error))
+            self._trouble = str(error)
+            RETRIES.labels("store").inc()
+            raise
+        else:
+            self._trouble = None
+
+    async def _tell(self, stored: Stored) -> None:
+        key = stored.file_id.encode()
+        await self._producer.send_and_wait(self._topics.stored, encode(stored), key=key, headers=headers(stored))
+
+    async def _sent(self, send: Callable[[], Any]) -> None:
+        """Returns when the broker has the record, however long that takes: its window holds further ones back."""
+        async for attempt in stamina.retry_context(on=RetryLater, attempts=None, timeout=None, wait_max=5):
+            with attempt, _kafka():
+                await send()
+
+    async def _commit(self) -> None:
+        moved = {
+            partition: window.settled
+            for partition, window in self._windows.items()
+            if window.settled is not None and window.settled != self._committed.get(partition)
+        }
+        for partition, window in self._windows.items():
+            LAG.set((self._consumer.highwater(partition) or 0) - (window.settled or 0)) if window.settled else None
+        if not moved:
+            return
+        try:
+            async with asyncio.timeout(_KAFKA_SECONDS):
+                await self._consumer.commit(moved)
+        except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError) as error:
+            log.debug("offsets were not committed", reason=str(error))
+        else:
+            self._committed.update(moved)
+
+    async def _finish(self) -> None:
+        """Copies in hand may end; those that wait for a try or a slot are left to the next owner."""
+        for task in self._tasks:
+            if task not in self._copying:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._settings.stop_grace_seconds)
+
+    async def _give_up(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._commit()
+
+    async def leave(self) -> None:
+        """A rebalance begins. Copies go on: most partitions come back."""
+        await self._commit()
+
+    def take(self, assigned: Iterable[Any]) -> None:
+        """A rebalance has ended. What is another's now is let go; what has stayed goes on where it was."""
+        kept = set(assigned)
+        for task, partition in self._tasks.items():
+            if partition not in kept:
+                task.cancel()
+        self._committed.clear()
+        self._windows = {each: self._windows.get(each) or Window(self._settings.window) for each in kept}
+        for partition, window in self._windows.items():
+            if window.next is not None:
+                self._consumer.seek(TopicPartition(*partition), window.next)
+        if self._trouble == "waiting for partitions":
+            self._trouble = None
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    def __init__(self, sink: StorageSink) -> None:
+        self._sink = sink
+
+    async def on_partitions_revoked(self, _: Any) -> None:
+        await self._sink.leave()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        self._sink.take(assigned)
+
+
+@contextlib.contextmanager
+def _kafka() -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        if error.retriable or isinstance(error, KafkaTimeoutError):
+            raise RetryLater(f"Kafka: {error}", reason="kafka") from error
+        raise StopProcess(f"Kafka: {error}") from error  # not let in, or a client that has ended itself: start anew
