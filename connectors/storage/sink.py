@@ -53,12 +53,12 @@ class StorageSink:
         self._windows: dict[Any, Window] = {}
         self._tasks: dict[asyncio.Task[None], Any] = {}
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self._copying: set[asyncio.Task[None] | None] = set()  # the tasks that hold a slot; the others wait
+        self._busy: set[asyncio.Task[None] | None] = set()  # the tasks that copy or tell; the others wait
         self._committed: dict[Any, int] = {}
-        self._trouble: str | None = "starting"
+        self._troubles = {"start": "starting"}  # by what is in trouble
 
     def not_ready(self) -> str | None:
-        return self._trouble
+        return next(iter(self._troubles.values()), None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`; copies in hand may finish within the grace time. Raises StopProcess."""
@@ -80,7 +80,7 @@ class StorageSink:
             stack.push_async_callback(self._consumer.stop)
             stack.push_async_callback(self._give_up)
             self._consumer.subscribe([self._topics.storage], listener=_Listener(self))
-            self._trouble = "waiting for partitions"
+            self._troubles = {"partitions": "waiting for partitions"}
             stopping = asyncio.create_task(stop.wait())
             stack.callback(stopping.cancel)
             while not stop.is_set():
@@ -97,10 +97,16 @@ class StorageSink:
             fetch.cancel()
             await asyncio.gather(fetch, return_exceptions=True)
             return
-        for partition, sources in fetch.result().items():
-            if partition in self._windows:
-                for source in sources:
-                    self._take(partition, source)
+        try:
+            found = fetch.result()
+        except RetryLater as error:
+            self._note("kafka", error)
+            await asyncio.wait({stopping}, timeout=1)
+            return
+        self._troubles.pop("kafka", None)
+        for partition, sources in found.items():
+            for source in sources:
+                self._take(partition, source)
 
     async def _fetch(self) -> dict[Any, list[Any]]:
         rooms = [window.room for window in self._windows.values() if window.room]
@@ -118,7 +124,9 @@ class StorageSink:
             self._consumer.resume(*(self._consumer.paused() - full))
 
     def _take(self, partition: Any, source: Any) -> None:
-        window = self._windows[partition]
+        window = self._windows.get(partition)
+        if window is None or source.offset < (window.next or 0):
+            return  # fetched before a rebalance, which has ended meanwhile
         window.take(source.offset)
         task = asyncio.create_task(self._settle(source, window))
         self._tasks[task] = partition
@@ -127,6 +135,7 @@ class StorageSink:
         """A task that ended by an error ends the process: it is StopProcess, or a bug."""
         for task in [task for task in self._tasks if task.done()]:
             del self._tasks[task]
+            self._busy.discard(task)
             if not task.cancelled():
                 task.result()
         OPEN.set(len(self._tasks))
@@ -136,6 +145,7 @@ class StorageSink:
             request = decode_storage_request(source.value or b"")
             stored = await self._copied(request, datetime.fromtimestamp(source.timestamp / 1000, UTC))
         except RejectRecord as error:
+            self._busy.add(asyncio.current_task())
             letter = DeadLetter.of(source, error.reason, str(error), _NAME)
             await self._sent(lambda: send_dead_letter(self._producer, self._topics, letter))
             REFUSED.labels(error.reason).inc()
@@ -172,13 +182,13 @@ class StorageSink:
     async def _once(self, request: StorageRequest, at: datetime) -> Stored:
         task = asyncio.current_task()
         async with self._slots:
-            self._copying.add(task)
-            IN_FLIGHT.set(len(self._copying))
+            self._busy.add(task)
             try:
-                return await self._copier.copy(request, at)
-            finally:
-                self._copying.discard(task)
-                IN_FLIGHT.set(len(self._copying))
+                with IN_FLIGHT.track_inprogress():
+                    return await self._copier.copy(request, at)
+            except BaseException:
+                self._busy.discard(task)
+                raise
 
     def _may_help(self, error: Exception) -> bool | float:
         """Whether to try again, or in how many seconds the host says so."""
@@ -192,13 +202,19 @@ class StorageSink:
         try:
             yield
         except StoreAway as error:
-            if self._trouble is None:
-                log.warning("cannot go on for now", reason=str(error))
-            self._trouble = str(error)
             RETRIES.labels("store").inc()
+            self._note("store", error)
+            raise
+        except RejectRecord:
+            self._troubles.pop("store", None)
             raise
         else:
-            self._trouble = None
+            self._troubles.pop("store", None)
+
+    def _note(self, what: str, error: RetryLater) -> None:
+        if what not in self._troubles:
+            log.warning("cannot go on for now", reason=str(error))
+        self._troubles[what] = str(error)
 
     async def _tell(self, stored: Stored) -> None:
         key = stored.file_id.encode()
@@ -216,8 +232,6 @@ class StorageSink:
             for partition, window in self._windows.items()
             if window.settled is not None and window.settled != self._committed.get(partition)
         }
-        for partition, window in self._windows.items():
-            LAG.set((self._consumer.highwater(partition) or 0) - (window.settled or 0)) if window.settled else None
         if not moved:
             return
         try:
@@ -227,14 +241,18 @@ class StorageSink:
             log.debug("offsets were not committed", reason=str(error))
         else:
             self._committed.update(moved)
+            LAG.set(sum((self._consumer.highwater(each) or done) - done for each, done in self._committed.items()))
 
     async def _finish(self) -> None:
-        """Copies in hand may end; those that wait for a try or a slot are left to the next owner."""
-        for task in self._tasks:
-            if task not in self._copying:
-                task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._settings.stop_grace_seconds)
+        """Copies in hand may end; what waits for a slot or for its next try is left to the next owner."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.stop_grace_seconds):
+                while self._tasks:
+                    for task in self._tasks:
+                        if task not in self._busy:
+                            task.cancel()
+                    await asyncio.wait(self._tasks, timeout=_POLL_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
+                    self._reap()
 
     async def _give_up(self) -> None:
         for task in self._tasks:
@@ -258,8 +276,7 @@ class StorageSink:
         for partition, window in self._windows.items():
             if window.next is not None:
                 self._consumer.seek(TopicPartition(*partition), window.next)
-        if self._trouble == "waiting for partitions":
-            self._trouble = None
+        self._troubles.pop("partitions", None)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped

@@ -60,7 +60,7 @@ class ObjectStore:
 
     def location(self, key: str) -> str:
         """The URL of an object, for those who may read the store."""
-        return f"{self._base}/{quote(key)}"
+        return f"{self._base}/{quote(key, safe='/=')}"
 
     async def size(self, key: str) -> int | None:
         """The object's size, or None where there is none: one HEAD."""

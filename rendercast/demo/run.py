@@ -93,7 +93,8 @@ def run(*, as_json: bool, keep: bool, seed: int | None = None) -> int:
     """The exit status: 0 when every promise was kept, 1 when not, 130 after Ctrl-C."""
     console = Console(stderr=as_json)
     logs.set_up("demo", "error")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal is a Ctrl-C, too
+        signal.signal(number, signal.default_int_handler)
     try:
         with _directory() as directory:
             seed = random.randrange(1_000_000) if seed is None else seed  # noqa: S311 - which faults, no secret

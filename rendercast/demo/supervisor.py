@@ -72,7 +72,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all children; a second Ctrl-C does not interrupt this."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         running = [child.process for child in self.children.values() if child.process is not None]
         for process in running:

@@ -73,12 +73,13 @@ def test_every_outcome_is_announced_once_though_processor_connector_and_sinks_ar
 
 
 @pytest.mark.timeout(180)
-def test_ctrl_c_stops_every_process_and_leaves_nothing_behind(demo, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed-terminal"])
+def test_ctrl_c_stops_every_process_and_leaves_nothing_behind(demo, tmp_path, how):
     process = demo()
     eventually(lambda: " 2/40" in text(tmp_path, "out") or process.poll() is not None, 90)
     running = children(process)
     assert len(running) == 6
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     assert process.wait(40) == 130
     assert not [pid for pid in running.values() if Path(f"/proc/{pid}").exists()]
     assert not list(tmp_path.glob("rendercast-demo*"))

@@ -1,0 +1,407 @@
+"""The storage sink on a real Kafka, with a real HTTP server that misbehaves, into a local folder."""
+
+import asyncio
+import contextlib
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from harness import eventually, read, send
+
+from connectors.storage import StorageSettings, StorageSink
+from schemas import StorageRequest
+from schemas.codec import decode_stored, encode
+
+MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+
+
+def video(size=200_000, seed=1):
+    """Bytes that a player would not like, but whose first ones are a video's."""
+    return MP4 + hashlib.shake_256(b"%d" % seed).digest(size - len(MP4))
+
+
+class Host:
+    """Serves `objects` by path with ranges and ETags; what it is told to do wrong, it does."""
+
+    def __init__(self):
+        self.objects = {}
+        self.cuts = {}  # path: at which bytes the next answers are cut
+        self.answers = {}  # path: statuses of the next answers
+        self.seen = []  # (path, Range)
+        self.tells_length = True
+        self.held = asyncio.Event()
+        self.held.set()
+        self.at_once = self.most_at_once = 0
+
+    async def serve(self, request):
+        path = request.path
+        self.seen.append((path, request.headers.get("Range")))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await self.held.wait()
+            if self.answers.get(path):
+                status, headers = self.answers[path].pop(0)
+                return web.Response(status=status, headers=headers)
+            body = self.objects[path]
+            return await self._send(request, body)
+        finally:
+            self.at_once -= 1
+
+    async def _send(self, request, body):
+        start, status = 0, 200
+        headers = {"ETag": f'"{hashlib.md5(body).hexdigest()}"', "Content-Type": "text/plain"}
+        asked = request.http_range.start or 0
+        if asked and request.headers.get("If-Range") == headers["ETag"]:
+            start, status = asked, 206
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        if self.tells_length:
+            headers["Content-Length"] = str(len(body) - start)
+        response = web.StreamResponse(status=status, headers=headers)
+        await response.prepare(request)
+        cuts = self.cuts.get(request.path)
+        if cuts:
+            end = cuts.pop(0)
+            await response.write(body[start:end])
+            request.transport.close()
+            return response
+        await response.write(body[start:])
+        await response.write_eof()
+        return response
+
+
+@pytest.fixture
+async def host():
+    found = Host()
+    application = web.Application()
+    application.router.add_get("/{path:.*}", found.serve)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    found.port = runner.addresses[0][1]
+    yield found
+    found.held.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+def running(kafka, topics, host, tmp_path):
+    """Starts a sink in this process."""
+
+    @contextlib.asynccontextmanager
+    async def start(**fields):
+        settings = StorageSettings(
+            **{
+                "store_url": f"file://{tmp_path}/store", "allow_http": True,
+                "allow_private_hosts": (f"127.0.0.1:{host.port}",), "session_timeout_seconds": 6,
+                "retry_wait_seconds": 0.1, "retry_wait_max_seconds": 0.5, **fields,
+            }
+        )  # fmt: skip
+        sink, stop = StorageSink(settings, kafka, topics.names), asyncio.Event()
+        task = asyncio.create_task(sink.run(stop))
+        try:
+            yield sink
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 15)
+
+    return start
+
+
+def request(host, path, file_id=None, **fields):
+    return StorageRequest(
+        **{
+            "file_id": file_id or str(uuid.uuid4()), "generation": "g1", "kind": "video",
+            "url": f"http://127.0.0.1:{host.port}{path}", **fields,
+        }
+    )  # fmt: skip
+
+
+async def sent(kafka, topics, *requests):
+    await asyncio.to_thread(send, kafka, topics.names.storage, requests)
+
+
+async def until(condition, seconds=30):
+    return await asyncio.to_thread(eventually, condition, seconds)
+
+
+async def told(kafka, topics, number):
+    """The records of `stored`, once there are so many."""
+    found = await until(lambda: len(all_ := read(kafka, topics.names.stored)) >= number and all_, 40)
+    return [decode_stored(each.value) for each in found]
+
+
+async def letters(kafka, topics, number):
+    found = await until(lambda: len(all_ := read(kafka, topics.names.dead_letters)) >= number and all_, 40)
+    return [{name: value.decode() for name, value in each.headers} for each in found]
+
+
+async def committed(kafka, topics):
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.servers, group_id=f"{topics.prefix}storage", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        lanes = [TopicPartition(topics.names.storage, number) for number in range(topics.partitions)]
+        return sum([(await consumer.committed(lane)) or 0 for lane in lanes])
+    finally:
+        await consumer.stop()
+
+
+def path_of(stored):
+    return Path(unquote(urlsplit(stored.location).path))
+
+
+def sheet_of(stored):
+    return Path(f"{path_of(stored)}.json")
+
+
+def shorten(stored):
+    path_of(stored).write_bytes(path_of(stored).read_bytes()[:-1])
+
+
+async def test_an_object_is_stored_with_its_bytes_and_told_with_their_hash(kafka, topics, host, running):
+    host.objects["/a.mp4"] = body = video()
+    asked = request(host, "/a.mp4", generation="video_1/x")
+    await sent(kafka, topics, asked)
+    async with running() as sink:
+        (found,) = await told(kafka, topics, 1)
+        assert sink.not_ready() is None
+    assert path_of(found).read_bytes() == body
+    assert (found.sha256, found.bytes) == (hashlib.sha256(body).hexdigest(), len(body))
+    assert found.content_type == "video/mp4"
+    assert (found.file_id, found.generation, found.url) == (asked.file_id, "video_1/x", asked.url)
+    day = f"{datetime.now(UTC):%Y/%m/%d}"
+    assert found.location.endswith(f"/store/video/{day}/{asked.file_id}/video_1=2Fx.mp4")
+    (record,) = read_now = await asyncio.to_thread(read, kafka, topics.names.stored)
+    assert read_now
+    assert record.key == asked.file_id.encode()
+    assert dict(record.headers)["ce_type"] == b"rendercast.stored"
+
+
+async def test_a_cut_download_goes_on_where_it_was_cut(kafka, topics, host, running, tmp_path):
+    host.objects["/a.mp4"] = body = video(3_000_000)
+    host.cuts["/a.mp4"] = [1_000_000, 1_700_000]
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running():
+        (found,) = await told(kafka, topics, 1)
+    assert path_of(found).read_bytes() == body
+    assert found.sha256 == hashlib.sha256(body).hexdigest()
+    ranges = [range_ for _, range_ in host.seen]
+    assert ranges[0] is None
+    assert len(ranges) == 3
+    assert all(range_.startswith("bytes=") for range_ in ranges[1:])
+    assert list((tmp_path / "store" / ".incoming").iterdir()) == []
+
+
+async def test_an_object_that_changed_while_it_was_cut_is_read_anew(kafka, topics, host, running):
+    host.objects["/a.mp4"] = video(2_000_000, seed=1)
+    host.cuts["/a.mp4"] = [1_000_000]
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    host.held.clear()
+    async with running():
+        await until(lambda: host.seen)
+        host.held.set()
+        await until(lambda: not host.cuts["/a.mp4"])
+        host.objects["/a.mp4"] = body = video(2_000_000, seed=2)
+        (found,) = await told(kafka, topics, 1)
+    assert path_of(found).read_bytes() == body
+
+
+async def test_a_replay_costs_no_second_download_and_tells_the_same(kafka, topics, host, running):
+    host.objects["/a.mp4"] = video()
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running():
+        first = await told(kafka, topics, 1)
+    del host.objects["/a.mp4"]  # the upstream has cleaned up
+    async with running(group_id="once-more"):
+        found = await told(kafka, topics, 2)
+    assert found[1] == first[0]
+    assert len(host.seen) == 1
+
+
+async def test_a_copy_whose_process_died_before_describing_it_is_described_without_a_download(
+    kafka, topics, host, running
+):
+    host.objects["/a.mp4"] = video()
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running():
+        (first,) = await told(kafka, topics, 1)
+    sheet_of(first).unlink()
+    async with running(group_id="once-more"):
+        _, then = await told(kafka, topics, 2)
+    assert then.model_copy(update={"stored_at": first.stored_at}) == first
+    assert len(host.seen) == 1
+
+
+async def test_a_damaged_copy_is_not_told_as_whole(kafka, topics, host, running):
+    host.objects["/a.mp4"] = video()
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running():
+        (first,) = await told(kafka, topics, 1)
+    shorten(first)
+    async with running(group_id="once-more"):
+        (letter,) = await letters(kafka, topics, 1)
+    assert letter["reason"] == "damaged_copy"
+
+
+async def test_a_page_is_not_a_video_and_the_partition_goes_on(kafka, topics, host, running, tmp_path):
+    host.objects["/page.mp4"] = b"<!doctype html><title>Sign in</title>" + b" " * 20_000
+    host.objects["/image.mp4"] = PNG + b"\0" * 100
+    host.objects["/a.mp4"] = video()
+    good = request(host, "/a.mp4")
+    await sent(kafka, topics, request(host, "/page.mp4"), request(host, "/image.mp4"), good)
+    async with running():
+        (found,) = await told(kafka, topics, 1)
+        refused = await letters(kafka, topics, 2)
+        await until(lambda: asyncio.run(committed(kafka, topics)) == 3)
+    assert found.file_id == good.file_id
+    assert {letter["reason"] for letter in refused} == {"not_media"}
+    assert len([each for each in (tmp_path / "store").rglob("*") if each.is_file()]) == 2  # the object and its sheet
+
+
+async def test_a_thumbnail_is_an_image_beside_its_video(kafka, topics, host, running):
+    host.objects["/a.mp4"], host.objects["/t.png"] = video(), PNG + b"\0" * 500
+    whole = request(host, "/a.mp4")
+    await sent(kafka, topics, whole, request(host, "/t.png", whole.file_id, role="thumbnail"))
+    async with running():
+        found = {each.role: each for each in await told(kafka, topics, 2)}
+    assert found["thumbnail"].content_type == "image/png"
+    assert found["thumbnail"].location.endswith("/g1.thumbnail.png")
+    assert found["media"].location.endswith("/g1.mp4")
+
+
+async def test_what_may_come_right_is_tried_again(kafka, topics, host, running):
+    host.objects["/a.mp4"] = video()
+    host.answers["/a.mp4"] = [(404, {}), (503, {}), (429, {"Retry-After": "0"}), (302, {"Location": "/a.mp4"})]
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running():
+        await told(kafka, topics, 1)
+    assert len(host.seen) == 5
+
+
+@pytest.mark.parametrize(("status", "reason"), [(403, "expired_url"), (410, "expired_url"), (418, "refused_by_host")])
+async def test_what_cannot_come_right_is_tried_once(kafka, topics, host, running, status, reason):
+    host.answers["/a.mp4"] = [(status, {})]
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running():
+        (letter,) = await letters(kafka, topics, 1)
+    assert letter["reason"] == reason
+    assert len(host.seen) == 1
+
+
+async def test_after_the_last_attempt_the_dead_letter_says_why_and_how_often(kafka, topics, host, running):
+    host.answers["/a.mp4"] = [(404, {})] * 10
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running(attempts=3):
+        (letter,) = await letters(kafka, topics, 1)
+    assert letter["reason"] == "not_found"
+    assert "3 attempts" in letter["detail"]
+    assert len(host.seen) == 3
+
+
+@pytest.mark.parametrize("tells_length", [True, False])
+async def test_an_object_that_is_too_large_is_refused(kafka, topics, host, running, tmp_path, tells_length):
+    host.objects["/a.mp4"] = video(300_000)
+    host.tells_length = tells_length
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running(max_bytes=200_000):
+        (letter,) = await letters(kafka, topics, 1)
+    assert letter["reason"] == "too_large"
+    assert not list((tmp_path / "store").rglob("*.mp4"))
+
+
+async def test_what_cannot_be_parsed_goes_to_dead_letters_and_the_partition_goes_on(kafka, topics, host, running):
+    host.objects["/a.mp4"] = video()
+    good = request(host, "/a.mp4")
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
+    await producer.start()
+    for value in (b"{not json", b'{"file_id": 1}', encode(good)):
+        await producer.send_and_wait(topics.names.storage, value, partition=0)
+    await producer.stop()
+    async with running():
+        await told(kafka, topics, 1)
+        refused = await letters(kafka, topics, 2)
+    assert [(each["reason"], each["offset"]) for each in sorted(refused, key=lambda each: each["offset"])] == [
+        ("not_json", "0"),
+        ("invalid", "1"),
+    ]
+
+
+async def test_private_addresses_are_refused_at_first_and_after_a_redirect(kafka, topics, host, running):
+    host.answers["/a.mp4"] = [(302, {"Location": "http://169.254.169.254/latest/meta-data/"})]
+    elsewhere = request(host, "/b.mp4").model_copy(update={"url": "http://localhost:1/b.mp4"})
+    await sent(kafka, topics, request(host, "/a.mp4"), elsewhere)
+    async with running(allow_ports=(1,)):
+        refused = await letters(kafka, topics, 2)
+    assert {each["reason"] for each in refused} == {"refused_url"}
+    assert any("169.254.169.254" in each["detail"] for each in refused)
+    assert any("localhost" in each["detail"] for each in refused)
+
+
+async def test_downloads_run_side_by_side_up_to_the_setting(kafka, topics, host, running):
+    for number in range(12):
+        host.objects[f"/{number}.mp4"] = video(50_000, seed=number)
+    await sent(kafka, topics, *(request(host, f"/{number}.mp4") for number in range(12)))
+    host.held.clear()
+    async with running(concurrency=3):
+        await until(lambda: host.at_once == 3)
+        host.held.set()
+        found = await told(kafka, topics, 12)
+    assert len({each.location for each in found}) == 12
+    assert host.most_at_once == 3
+
+
+async def test_one_slow_object_holds_up_its_window_only_and_is_never_committed_past(kafka, topics, host, running):
+    for number in range(10):
+        host.objects[f"/{number}.mp4"] = video(20_000, seed=number)
+    host.answers["/0.mp4"] = [(404, {})] * 1000
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
+    await producer.start()
+    for number in range(10):
+        asked = request(host, f"/{number}.mp4")
+        await producer.send_and_wait(topics.names.storage, encode(asked), partition=0)
+    other = request(host, "/9.mp4")
+    await producer.send_and_wait(topics.names.storage, encode(other), partition=1)
+    await producer.stop()
+    async with running(window=4, attempts=100):
+        found = await told(kafka, topics, 4)  # three of partition 0, one of partition 1
+        assert other.file_id in {each.file_id for each in found}
+        assert await committed(kafka, topics) <= 1
+        assert {path for path, _ in host.seen} <= {"/0.mp4", "/1.mp4", "/2.mp4", "/3.mp4", "/9.mp4"}
+        host.answers["/0.mp4"].clear()
+        await told(kafka, topics, 11)
+        await until(lambda: asyncio.run(committed(kafka, topics)) == 11)
+
+
+async def test_a_store_that_is_away_costs_no_attempts(kafka, topics, host, running, tmp_path):
+    host.objects["/a.mp4"] = video()
+    store = tmp_path / "store"
+    async with running(attempts=1) as sink:
+        await until(lambda: sink.not_ready() is None)
+        store.rmdir()
+        store.write_text("not a folder")
+        await sent(kafka, topics, request(host, "/a.mp4"))
+        await until(lambda: "store" in (sink.not_ready() or ""))
+        store.unlink()
+        store.mkdir()
+        await told(kafka, topics, 1)
+        assert sink.not_ready() is None
+
+
+async def test_a_stop_lets_a_download_end_and_commits_it(kafka, topics, host, running):
+    host.objects["/a.mp4"], host.answers["/b.mp4"] = video(), [(404, {})] * 100
+    await sent(kafka, topics, request(host, "/a.mp4"), request(host, "/b.mp4"))
+    host.held.clear()
+    async with running(attempts=50):
+        await until(lambda: len(host.seen) == 2)
+        asyncio.get_running_loop().call_later(0.5, host.held.set)
+    (found,) = await told(kafka, topics, 1)
+    assert found.url.endswith("/a.mp4")
