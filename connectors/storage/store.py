@@ -106,15 +106,18 @@ class ObjectStore:
     async def _write(self, key: str, chunks: AsyncIterator[bytes], content_type: Callable[[], str]) -> None:
         """A writer that is dropped before it is closed leaves no object."""
         writer = None
-        async for chunk in chunks:
-            if writer is None:
-                writer = obstore.open_writer_async(
-                    self._store, key, buffer_size=self._part_bytes, max_concurrency=_PARTS_AT_ONCE,
-                    attributes=None if self._folder else {"Content-Type": content_type()},
-                )  # fmt: skip
-            await writer.write(chunk)
-        assert writer is not None, "an object without bytes"
-        await writer.close()
+        try:
+            async for chunk in chunks:
+                if writer is None:
+                    writer = obstore.open_writer_async(
+                        self._store, key, buffer_size=self._part_bytes, max_concurrency=_PARTS_AT_ONCE,
+                        attributes=None if self._folder else {"Content-Type": content_type()},
+                    )  # fmt: skip
+                await writer.write(chunk)
+            assert writer is not None, "an object without bytes"
+            await writer.close()
+        finally:
+            writer = None  # now: an error's traceback would hold it, and what it has written, for longer
 
     async def vouch(self, key: str, sheet: Stored) -> Stored:
         """Write the sheet of an object that is there; the sheet that counts, if another was first."""

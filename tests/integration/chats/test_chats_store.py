@@ -9,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from integration.chats.support import artifact, by_file, landed, location, new_id, query, rows, stored
-from sqlalchemy import create_engine, insert, make_url
+from sqlalchemy import create_engine, insert, make_url, select
 
 from connectors.chats import check, upgrade
 from connectors.chats.rows import Entry
@@ -51,7 +51,8 @@ async def written(url, *records, **options):
 
 def insert_message(url, chat_id, id_, role="user"):
     now = utcnow()
-    query(url, insert(chat).values(id=chat_id, created_at=now))
+    if not query(url, select(chat.c.id).where(chat.c.id == chat_id)):
+        query(url, insert(chat).values(id=chat_id, created_at=now))
     query(url, insert(message).values(id=id_, chat_id=chat_id, role=role, created_at=now, updated_at=now))
 
 
@@ -144,19 +145,33 @@ async def test_a_message_of_several_files_is_completed_when_none_is_unfinished(d
 
 
 async def test_two_partitions_may_show_in_one_message_at_the_same_time(database):
-    in_chat, asking = uuid.uuid4(), uuid.uuid4()
-    insert_message(database, in_chat, asking)
-    told = {"chat": str(in_chat), "message": str(asking)}
+    in_chat = uuid.uuid4()
+    asking = [uuid.uuid4() for _ in range(30)]
+    for each in asking:
+        insert_message(database, in_chat, each)
     async with opened(database) as one, opened(database) as two:
 
-        async def series(store, partition):
-            for number in range(25):
-                last = artifact(new_id(), 1, **told, status="completed")
-                await store.write(entries(last, start=number, partition=partition))
+        async def write(store, partition, number):
+            last = artifact(new_id(), 1, chat=str(in_chat), message=str(asking[number]), status="completed")
+            await store.write(entries(last, start=number, partition=partition))
 
-        await asyncio.gather(series(one, 0), series(two, 1))
-    (shown,) = rows(database, "message")
-    assert (shown["version"], shown["status"]) == (50, "completed")
+        for number in range(len(asking)):
+            await asyncio.gather(write(one, 0, number), write(two, 1, number))
+    assert [(row["version"], row["status"]) for row in rows(database, "message")] == [(2, "completed")] * len(asking)
+
+
+async def test_an_artifact_and_its_copy_written_at_the_same_time_find_each_other(database):
+    """As after a rebalance, when the two topics' partitions have different owners for a moment."""
+    files, in_chat = [new_id() for _ in range(30)], new_id()
+    async with opened(database) as one, opened(database) as two:
+        for number, file in enumerate(files):
+            shown = artifact(file, 1, chat=in_chat, status="completed")
+            await asyncio.gather(
+                one.write(entries(shown, start=number)), two.write(entries(stored(file), start=number))
+            )  # fmt: skip
+    assert {each: row["durable_url"] for each, row in by_file(database).items()} == {
+        each: location(each) for each in files
+    }
 
 
 @pytest.mark.parametrize("first", ["artifact", "copy", "together", "copy in the same batch first"])

@@ -90,7 +90,7 @@ class FakeUpstream:
         """The channel's stream, once it has been opened so many times."""
         return (await until(lambda: self.lines[channel][number - 1 :]))[0]
 
-    async def _file(self, request: web.Request) -> web.Response:
+    async def _file(self, request: web.Request) -> web.StreamResponse:
         file_id = request.match_info["id"]
         self.gets.append((file_id, time.monotonic()))
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -98,6 +98,8 @@ class FakeUpstream:
         if self.hold is not None:
             await self.hold
         answer = self.answers.get(file_id, {"id": file_id, "url": None, "tasks": []})
+        if asyncio.iscoroutinefunction(answer):
+            return await answer(request)
         if callable(answer):
             answer = answer()
         return answer if isinstance(answer, web.Response) else web.json_response(answer, dumps=_dumps)

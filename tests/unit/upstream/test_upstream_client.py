@@ -92,6 +92,21 @@ async def test_a_get_has_an_end_even_if_the_upstream_never_answers(upstream, cli
     assert caught.value.cause == "silent"
 
 
+async def test_a_get_has_an_end_even_if_its_answer_comes_byte_by_byte(upstream, client):
+    async def drip(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(100):
+            await response.write(b" ")
+            await asyncio.sleep(0.1)
+        return response
+
+    upstream.answers[FILE] = drip
+    async with asyncio.timeout(5):
+        with pytest.raises(Trouble):
+            await client.get_file(FILE)
+
+
 async def test_an_answer_has_a_bound(upstream, client):
     upstream.answers[FILE] = lambda: web.Response(body=b"x" * (MAX_ANSWER_BYTES + 1))
     with pytest.raises(Trouble) as caught:

@@ -315,7 +315,25 @@ async def test_a_full_send_buffer_stops_reading_until_there_is_room(start, upstr
         await asyncio.sleep(0.3)
         letters.full = False
         await until(lambda: len(letters.of(Progress)) == 50)
+        # Reading stood still for longer than a stream may be silent: something may have been missed.
+        while upstream.looks(file_id) < 2:
+            await line.write(b": ping\n\n")
+            await asyncio.sleep(0.02)
+        assert len(upstream.connects) == 1
+
+
+async def test_a_full_send_buffer_stops_the_polls_too(start, upstream, letters, make_watch, file_id):
+    upstream.refuse_streams = lambda: web.Response(status=524)
+    async with start(poll_after_seconds=0.01, poll_steps_seconds=(0.02,)) as fleet:
+        fleet.put(make_watch(file_id))
         await until(lambda: upstream.looks(file_id) >= 2)
+        letters.full = True
+        await asyncio.sleep(0.1)
+        polled = upstream.looks(file_id)
+        await asyncio.sleep(0.2)  # ten polls' time
+        assert upstream.looks(file_id) == polled
+        letters.full = False
+        await until(lambda: upstream.looks(file_id) > polled)
 
 
 async def test_a_broken_frame_goes_to_the_dead_letters_with_its_bytes(start, upstream, letters, make_watch, file_id):

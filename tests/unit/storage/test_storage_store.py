@@ -1,0 +1,107 @@
+"""The object store on a local folder."""
+
+import asyncio
+import os
+
+import pytest
+
+from connectors.storage import StorageSettings
+from connectors.storage.store import ObjectStore, StoreAway
+from schemas import Stored, utcnow
+from schemas.errors import RejectRecord, RetryLater, StopProcess
+
+KEY = "video/2026/01/02/f/g=2F1.mp4"
+DAYS = 2 * 86_400
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ObjectStore(StorageSettings(store_url=f"file://{tmp_path}/store"))
+
+
+async def of(*chunks, error=None):
+    for chunk in chunks:
+        await asyncio.sleep(0)
+        yield chunk
+    if error is not None:
+        raise error
+
+
+def put(store, *chunks, error=None):
+    return store.put(KEY, of(*chunks, error=error), lambda: "video/mp4")
+
+
+def sheet(**fields):
+    return Stored(
+        **{
+            "file_id": "0b8fdd2c-68a8-4d43-8c4a-6f4c5a1e2b3d", "generation": "g/1", "url": "https://e.com/a.mp4",
+            "kind": "video", "location": "file:///x", "bytes": 2, "sha256": "00", "content_type": "video/mp4",
+            "stored_at": utcnow(), **fields,
+        }
+    )  # fmt: skip
+
+
+def files(folder):
+    return sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+
+
+async def test_what_was_put_can_be_read(store, tmp_path):
+    assert await put(store, b"a", b"b")
+    assert await store.size(KEY) == 2
+    assert b"".join([chunk async for chunk in store.read(KEY)]) == b"ab"
+    assert files(tmp_path / "store") == [KEY]
+
+
+async def test_an_object_that_is_there_is_never_replaced(store, tmp_path):
+    ends = await asyncio.gather(*(put(store, each) for each in (b"one", b"two", b"three")))
+    assert sorted(ends) == [False, False, True]
+    first = (tmp_path / "store" / KEY).read_bytes()
+    assert not await put(store, b"four")
+    assert (tmp_path / "store" / KEY).read_bytes() == first
+    assert files(tmp_path / "store") == [KEY]
+
+
+@pytest.mark.parametrize("error", [RetryLater("cut"), RejectRecord("not_media", "a page"), asyncio.CancelledError()])
+async def test_what_breaks_off_leaves_nothing_and_says_why(store, tmp_path, error):
+    with pytest.raises(type(error)):
+        await put(store, b"x" * 6_000_000, b"y" * 6_000_000, error=error)
+    assert await store.size(KEY) is None
+    assert files(tmp_path / "store") == []
+
+
+async def test_the_first_sheet_counts(store):
+    assert await store.sheet(KEY) is None
+    first = sheet()
+    assert await store.vouch(KEY, first) == first
+    assert await store.vouch(KEY, sheet(sha256="ff")) == first
+    assert await store.sheet(KEY) == first
+
+
+async def test_what_a_killed_process_left_is_removed_after_a_day(store, tmp_path):
+    incoming = tmp_path / "store" / ".incoming"
+    incoming.mkdir()
+    for name, age in (("old#1", DAYS), ("new#1", 0)):
+        (incoming / name).write_bytes(b"part")
+        os.utime(incoming / name, (utcnow().timestamp() - age,) * 2)
+    await store.sweep()
+    assert files(tmp_path / "store") == [".incoming/new#1"]
+
+
+async def test_a_store_that_cannot_be_written_is_away(store, tmp_path):
+    (tmp_path / "store").rmdir()
+    (tmp_path / "store").write_text("a file")
+    with pytest.raises(StoreAway):
+        await put(store, b"a")
+
+
+@pytest.mark.parametrize("url", ["nowhere://x", "file:///dev/null/store"])
+def test_a_store_that_cannot_be_opened_stops_the_process(url):
+    with pytest.raises(StopProcess):
+        ObjectStore(StorageSettings(store_url=url))
+
+
+def test_a_location_is_below_the_stores_own_url_or_the_one_it_is_served_under(tmp_path):
+    plain = ObjectStore(StorageSettings(store_url=f"file://{tmp_path}/store"))
+    assert plain.location(KEY) == f"file://{tmp_path}/store/{KEY}"
+    served = ObjectStore(StorageSettings(store_url=str(tmp_path), location_base="https://media.example.com/"))
+    assert served.location("a/ü.mp4") == "https://media.example.com/a/%C3%BC.mp4"
