@@ -14,11 +14,16 @@ from streams.exactly_once import changelog
 
 
 async def send(settings: Settings, command: Track | Check | Cancel) -> None:
-    """Write a command; returns when the broker has it."""
+    """Write a command, to the partition where the file's job is; returns when the broker has it."""
+    found = await _find(settings, command.file_id)
     client = await connect(producer(settings.kafka, "rendercast-jobs"), settings.kafka)
     try:
         await client.send_and_wait(
-            settings.topics.names.commands, encode(command), key=command.file_id.encode(), headers=headers(command)
+            settings.topics.names.commands,
+            encode(command),
+            key=command.file_id.encode(),
+            headers=headers(command),
+            partition=None if found is None else found[0],
         )
     finally:
         await client.stop()
@@ -26,9 +31,8 @@ async def send(settings: Settings, command: Track | Check | Cancel) -> None:
 
 async def show(settings: Settings, file_id: str) -> JobView | None:
     """The file's job as the `jobs` topic has it now, or None."""
-    partitions = range(settings.topics.partitions)
-    rows = await changelog.load(settings.kafka, settings.topics.names.jobs, partitions)
-    return next((_view(row[file_id.encode()]) for row in rows.values() if file_id.encode() in row), None)
+    found = await _find(settings, file_id)
+    return None if found is None else _view(found[1])
 
 
 async def follow(settings: Settings, file_id: str) -> AsyncIterator[JobView]:
@@ -57,6 +61,13 @@ async def follow(settings: Settings, file_id: str) -> AsyncIterator[JobView]:
                     yield view
     finally:
         await client.stop()
+
+
+async def _find(settings: Settings, file_id: str) -> tuple[int, bytes] | None:
+    """Partition and document of the file's job."""
+    rows = await changelog.load(settings.kafka, settings.topics.names.jobs, range(settings.topics.partitions))
+    key = file_id.encode()
+    return next(((number, held[key]) for number, held in rows.items() if key in held), None)
 
 
 def _view(value: bytes) -> JobView:

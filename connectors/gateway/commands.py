@@ -27,8 +27,11 @@ AnyCommand = Track | Check | Cancel
 class Commands(Protocol):
     """Where the routes put commands."""
 
-    async def send(self, command: AnyCommand) -> None:
-        """Returns when it is safe. Raises RetryLater when that cannot be said: it may still arrive."""
+    async def send(self, command: AnyCommand, partition: int | None = None) -> None:
+        """Returns when it is safe. Raises RetryLater when that cannot be said: it may still arrive.
+
+        `partition` is where the job is; without one the key decides.
+        """
 
 
 class KafkaCommands:
@@ -56,13 +59,17 @@ class KafkaCommands:
         if client is not None:
             await self._close(client)
 
-    async def send(self, command: AnyCommand) -> None:
+    async def send(self, command: AnyCommand, partition: int | None = None) -> None:
         result, client = "unsure", None
         try:
             async with asyncio.timeout(self._timeout):
                 client = await self._working()
                 await client.send_and_wait(
-                    self._topic, key=command.file_id.encode(), value=encode(command), headers=headers(command)
+                    self._topic,
+                    key=command.file_id.encode(),
+                    value=encode(command),
+                    headers=headers(command),
+                    partition=partition,
                 )
             result = "written"
         except TimeoutError as error:

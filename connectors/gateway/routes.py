@@ -15,7 +15,7 @@ from connectors.gateway import frames, incoming
 from connectors.gateway.access import Access
 from connectors.gateway.board import Board
 from connectors.gateway.channels import ALL
-from connectors.gateway.commands import Commands
+from connectors.gateway.commands import AnyCommand, Commands
 from connectors.gateway.errors import HANDLERS, Problem, try_later
 from connectors.gateway.measure import Measured
 from connectors.gateway.settings import GatewaySettings
@@ -60,7 +60,7 @@ class Routes:
         body = await incoming.json_object(request, self._settings)
         issued_at = utcnow()
         command = incoming.checked(Track, {**body, "type": "track", "issued_at": issued_at}, "body")
-        await self._commands.send(command)
+        await self._send(command)
         generation = command.request_id or command.upstream_generation_id
         return _accepted(file_id=command.file_id, **({"generation": generation} if generation else {}))
 
@@ -68,14 +68,14 @@ class Routes:
         """Look at the file now. Accepted for files that are not held here, too: the job may be older, or on its way."""
         file_id = incoming.file_id(request)
         self._access.authorize(request, "check", (f"file.{file_id}",))
-        await self._commands.send(Check(file_id=file_id, issued_at=utcnow()))
+        await self._send(Check(file_id=file_id, issued_at=utcnow()))
         return _accepted(file_id=file_id)
 
     async def cancel(self, request: Request) -> Response:
         file_id = incoming.file_id(request)
         wanted = incoming.query(request, incoming.CancelQuery)
         self._access.authorize(request, "cancel", (f"file.{file_id}",))
-        await self._commands.send(Cancel(file_id=file_id, generation=wanted.generation, issued_at=utcnow()))
+        await self._send(Cancel(file_id=file_id, generation=wanted.generation, issued_at=utcnow()))
         return _accepted(file_id=file_id)
 
     async def job(self, request: Request) -> Response:
@@ -117,6 +117,11 @@ class Routes:
 
     async def metrics(self, _request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    async def _send(self, command: AnyCommand) -> None:
+        """To the partition where the file's job is: whoever tracked it may partition otherwise than this client."""
+        held = self._board.view.get(command.file_id)
+        await self._commands.send(command, None if held is None else held.partition)
 
     def _require_jobs(self) -> None:
         if not self._board.loaded:

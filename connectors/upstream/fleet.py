@@ -30,15 +30,15 @@ class Fleet:
         self._entries: dict[str, _Entry] = {}
         self._streams: dict[Channel, tuple[Stream, asyncio.Task[None]]] = {}
 
-    def put(self, watch: Watch) -> None:
-        """Watch this. The same generation goes on; a new one is watched afresh, and looked at again."""
+    def put(self, watch: Watch, partition: int | None = None) -> None:
+        """Watch this, and tell of it on `partition`. A generation that is watched goes on; a new one begins afresh."""
         entry = self._entries.get(watch.file_id)
         if entry is None:
-            self._start(watch, checks_seen=0)
+            self._start(watch, partition, checks_seen=0)
         elif entry.watcher.watch.generation != watch.generation or (
             entry.task.done() and _asks_more(watch, entry.watcher.watch)
         ):
-            self._start(watch, checks_seen=entry.watcher.watch.check)
+            self._start(watch, partition, checks_seen=entry.watcher.watch.check)
             self._end(entry)
         else:
             entry.watcher.update(watch)
@@ -56,9 +56,9 @@ class Fleet:
         for file_id in list(self._entries):
             self.drop(file_id)
 
-    def _start(self, watch: Watch, checks_seen: int) -> None:
+    def _start(self, watch: Watch, partition: int | None, checks_seen: int) -> None:
         stream = self._stream(_channel(watch))
-        watcher = Watcher(watch, stream.clock, self._shared, checks_seen)
+        watcher = Watcher(watch, stream.clock, self._shared, checks_seen, partition)
         stream.attach(watcher)
         task = self._tasks.create_task(watcher.run(), name=f"watch {watch.file_id}")
         entry = _Entry(watcher, stream, task)

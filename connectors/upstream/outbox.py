@@ -42,6 +42,7 @@ class _Letter:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    partition: int | None = None
     size: int = 0
 
     def __post_init__(self) -> None:
@@ -66,11 +67,11 @@ class Outbox:
         self.trouble: str | None = None
         """Why Kafka takes nothing; None while it does."""
 
-    def put(self, observation: Observation) -> None:
-        """Its key is the file id: the partition is that of every other record of the file."""
+    def put(self, observation: Observation, partition: int | None = None) -> None:
+        """On the partition of the file's watch: the processor's document is there, whoever partitioned the command."""
         metrics.OBSERVATIONS.labels(observation.type, observation.source).inc()
         key = observation.file_id.encode()
-        self._push(_Letter(self._topics.upstream, key, encode(observation), headers(observation)))
+        self._push(_Letter(self._topics.upstream, key, encode(observation), headers(observation), partition))
 
     def bury(self, letter: DeadLetter) -> None:
         """Send what can never work to the dead letters."""
@@ -183,7 +184,7 @@ def new_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
 async def _post(sending: AIOKafkaProducer, letter: _Letter) -> asyncio.Future[object]:
     try:
         found: asyncio.Future[object] = await sending.send(
-            letter.topic, letter.value, key=letter.key, headers=letter.headers
+            letter.topic, letter.value, key=letter.key, headers=letter.headers, partition=letter.partition
         )
     except _TOO_LARGE as error:
         found = asyncio.get_running_loop().create_future()

@@ -104,7 +104,7 @@ class Reconciler(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             else:
                 shard.list[file_id] = watch
             if shard.is_loaded:
-                self._make_true(file_id, watch)
+                self._make_true(file_id, watch, partition.partition)
 
     async def _finish_loading(self) -> None:
         """Begin the watches of partitions that have been read to the end they had when they came."""
@@ -116,7 +116,7 @@ class Reconciler(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             if await self._reached(partition, shard) and self._shards.get(partition) is shard:
                 shard.is_loaded = True
                 for file_id, watch in shard.list.items():
-                    self._make_true(file_id, watch)
+                    self._make_true(file_id, watch, partition.partition)
                 log.info("watches read", partition=partition.partition, watches=len(shard.list))
 
     async def _reached(self, partition: TopicPartition, shard: _Shard) -> bool:
@@ -130,11 +130,11 @@ class Reconciler(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
                 return bool(await self._consumer.position(partition) >= shard.end)
         return False
 
-    def _make_true(self, file_id: str, watch: Watch | None) -> None:
+    def _make_true(self, file_id: str, watch: Watch | None, partition: int) -> None:
         if watch is None:
             self._fleet.drop(file_id)
         else:
-            self._fleet.put(watch)
+            self._fleet.put(watch, partition)
 
 
 def _read(record: ConsumerRecord) -> tuple[str, Watch | None]:

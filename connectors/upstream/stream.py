@@ -106,8 +106,8 @@ class Stream:
     def _take(self, frame: Frame) -> None:
         seen = self._parse(frame)
         for observation in seen.observations:
-            if observation.file_id in self._watchers:
-                self._shared.outbox.put(observation)
+            if watcher := self._watchers.get(observation.file_id):
+                watcher.tell(observation)
             else:
                 metrics.IGNORED.labels("not_watched").inc()
         for ignored in seen.ignored:

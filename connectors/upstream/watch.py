@@ -47,8 +47,11 @@ class Shared:
 class Watcher:
     """One generation of one file. `run` returns when it has told the expiry; a tombstone cancels it."""
 
-    def __init__(self, watch: Watch, stream: StreamClock, shared: Shared, checks_seen: int) -> None:
+    def __init__(
+        self, watch: Watch, stream: StreamClock, shared: Shared, checks_seen: int, partition: int | None = None
+    ) -> None:
         self.watch = watch
+        self._partition = partition
         self._stream = stream
         self._shared = shared
         self._settings = shared.settings
@@ -86,7 +89,7 @@ class Watcher:
     def missed(self, since: datetime, until: datetime, cause: str) -> None:
         """The stream was lost, and is live again: tell the gap."""
         watch = self.watch
-        self._shared.outbox.put(
+        self.tell(
             Gap(
                 file_id=watch.file_id,
                 generation=watch.generation,
@@ -96,6 +99,10 @@ class Watcher:
                 cause=cause,
             )
         )
+
+    def tell(self, observation: Observation) -> None:
+        """Send on what was seen of the file."""
+        self._shared.outbox.put(observation, self._partition)
 
     def saw(self, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
         """The stream told something; it is on its way to Kafka already."""
@@ -118,7 +125,7 @@ class Watcher:
         await self._look_last()
         watch = self.watch
         log.info("watch expired", file_id=watch.file_id, generation=watch.generation)
-        self._shared.outbox.put(Expired(file_id=watch.file_id, generation=watch.generation, observed_at=utcnow()))
+        self.tell(Expired(file_id=watch.file_id, generation=watch.generation, observed_at=utcnow()))
 
     async def _wait_until(self, at: float) -> None:
         self._woken.clear()
@@ -182,7 +189,7 @@ class Watcher:
         sight = Sight(source, utcnow(), {watch.file_id: watch.generation})
         seen = parse_answer(body, "file", sight, file_id=watch.file_id)
         for observation in seen.observations:
-            self._shared.outbox.put(observation)
+            self.tell(observation)
             self._learn(observation)
         for ignored in seen.ignored:
             metrics.IGNORED.labels(ignored.reason).inc()
@@ -208,7 +215,7 @@ class Watcher:
     def _tell_not_found(self, source: Source) -> None:
         watch = self.watch
         log.info("file not found", file_id=watch.file_id, generation=watch.generation)
-        self._shared.outbox.put(
+        self.tell(
             Failure(
                 file_id=watch.file_id,
                 generation=watch.generation,

@@ -41,7 +41,7 @@ class CommandList:
         self.sent = []
         self.trouble: RendercastError | None = None
 
-    async def send(self, command) -> None:
+    async def send(self, command, partition=None) -> None:
         if self.trouble:
             raise self.trouble
         self.sent.append(command)

@@ -134,7 +134,7 @@ class Letters:
         self.dead: list[DeadLetter] = []
         self.full = False
 
-    def put(self, observation: Observation) -> None:
+    def put(self, observation: Observation, partition: int | None = None) -> None:
         self.observations.append(observation)
 
     def bury(self, letter: DeadLetter) -> None:

@@ -64,7 +64,7 @@ class Fleet:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
 
-    def put(self, watch):
+    def put(self, watch, partition=None):
         self.calls.append(("put", f"{watch.file_id} {watch.generation}"))
 
     def drop(self, file_id):
