@@ -40,7 +40,7 @@ def sink() -> None:
 def sink_chats() -> None:
     """Run the chat sink: artifacts into the chat database."""
     settings = _start("sink-chats")
-    from connectors.chats import ChatSink
+    from connectors.chats.sink import ChatSink
     from rendercast.processes import run
 
     run(lambda: ChatSink(settings.chats, settings.kafka, settings.topics.names), settings)
@@ -51,7 +51,6 @@ def sink_storage() -> None:
     """Run the storage sink: results from the upstream into the object store."""
     settings = _start("sink-storage")
     from connectors.storage.sink import StorageSink
-
     from rendercast.processes import run
 
     run(lambda: StorageSink(settings.storage, settings.kafka, settings.topics.names), settings)

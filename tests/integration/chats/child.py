@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from connectors.chats import ChatSink, ChatsSettings
+from connectors.chats.settings import ChatsSettings
+from connectors.chats.sink import ChatSink
 from connectors.chats.store import Store
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics

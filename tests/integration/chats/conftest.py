@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from connectors.chats import upgrade
+from connectors.chats.database import upgrade
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

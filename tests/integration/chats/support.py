@@ -13,7 +13,8 @@ from pathlib import Path
 from harness import eventually
 from sqlalchemy import create_engine, make_url, select
 
-from connectors.chats import ChatSink, ChatsSettings
+from connectors.chats.settings import ChatsSettings
+from connectors.chats.sink import ChatSink
 from connectors.chats.tables import consumer_offset, metadata
 from schemas import Artifact, Stored, utcnow
 

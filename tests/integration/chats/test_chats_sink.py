@@ -22,7 +22,9 @@ from integration.chats.support import (
 )
 from sqlalchemy import make_url
 
-from connectors.chats import ChatSink, ChatsSettings, upgrade
+from connectors.chats.database import upgrade
+from connectors.chats.settings import ChatsSettings
+from connectors.chats.sink import ChatSink
 from schemas.errors import StopProcess
 
 

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from integration.chats.support import artifact, by_file, landed, location, new_id, query, rows, stored
 from sqlalchemy import create_engine, insert, make_url, select
 
-from connectors.chats import check, upgrade
+from connectors.chats.database import check, upgrade
 from connectors.chats.rows import Entry
 from connectors.chats.store import Store
 from connectors.chats.tables import chat, message, metadata

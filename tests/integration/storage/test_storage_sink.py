@@ -13,7 +13,8 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from harness import eventually, read, send
 
-from connectors.storage import StorageSettings, StorageSink
+from connectors.storage.settings import StorageSettings
+from connectors.storage.sink import StorageSink
 from schemas import StorageRequest
 from schemas.codec import decode_stored, encode
 

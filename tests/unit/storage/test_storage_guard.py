@@ -5,9 +5,9 @@ import socket
 import pytest
 from aiohttp.abc import AbstractResolver
 
-from connectors.storage import StorageSettings
 from connectors.storage.fetch import Fetcher
 from connectors.storage.guard import Guard, is_public
+from connectors.storage.settings import StorageSettings
 from schemas.errors import RejectRecord, RetryLater
 
 

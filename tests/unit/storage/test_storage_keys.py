@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors.storage import StorageSettings
 from connectors.storage.keys import object_key, path_safe
+from connectors.storage.settings import StorageSettings
 from schemas import StorageRequest
 
 DEFAULT = StorageSettings().key_template

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from connectors.storage import StorageSettings
+from connectors.storage.settings import StorageSettings
 from connectors.storage.store import ObjectStore, StoreAway
 from schemas import Stored, utcnow
 from schemas.errors import RejectRecord, RetryLater, StopProcess
