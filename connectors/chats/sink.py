@@ -18,7 +18,6 @@ from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
     KafkaError,
-    KafkaTimeoutError,
 )
 
 from connectors.chats.metrics import FENCED, LAG, RECORDS, REFUSED, RETRIES
@@ -26,7 +25,7 @@ from connectors.chats.rows import Entry, Partition, read
 from connectors.chats.settings import ChatsSettings
 from connectors.chats.store import Store
 from connectors.chats.writer import Fenced
-from connectors.kafka import connect, consumer, producer, send_dead_letter
+from connectors.kafka import connect, consumer, producer, send_dead_letter, translated
 from schemas.dead_letters import DeadLetter, Incoming
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 from schemas.settings import KafkaSettings
@@ -145,7 +144,7 @@ class ChatSink:
         if not self._owned or assigned == self._placed:
             return
         self._consumer.pause(*assigned)
-        with _kafka():
+        with translated():
             await self._consumer.getmany(timeout_ms=0)  # brings nothing, but tells the group that this process lives
             ends = await self._consumer.end_offsets(assigned)
         numbers = {number for _, number in assigned}
@@ -164,7 +163,7 @@ class ChatSink:
         self._trouble = None
 
     async def _fetch(self) -> list[Incoming]:
-        with _kafka():
+        with translated():
             found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._settings.batch_records)
         placed = self._placed or frozenset()
         return [source for partition in sorted(found) if partition in placed for source in found[partition]]
@@ -200,7 +199,7 @@ class ChatSink:
         partition = source.topic, source.partition
         if source.offset <= self._buried.get(partition, -1):
             return
-        with _kafka():
+        with translated():
             letter = DeadLetter.of(source, error.reason, str(error), _NAME)
             await send_dead_letter(self._producer, self._topics, letter)
         self._buried[partition] = source.offset
@@ -275,13 +274,3 @@ def _require_same_log(store: Store, partition: Partition, end: int) -> None:
             f"{end}: the topic was made anew. Delete its rows of consumer_offset to read it from the beginning",
             topic=topic, partition=number, end=end,
         )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _kafka() -> Iterator[None]:
-    try:
-        yield
-    except KafkaError as error:
-        if error.retriable or isinstance(error, KafkaTimeoutError):
-            raise RetryLater(f"Kafka: {error}") from error
-        raise StopProcess(f"Kafka: {error}") from error  # not let in, or a client that has ended itself: start anew

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from schemas.errors import StopProcess
+from schemas.errors import RetryLater, StopProcess
 from schemas.settings import KafkaSettings
 
 C = TypeVar("C", AIOKafkaConsumer, AIOKafkaProducer)
@@ -52,3 +53,14 @@ async def connect(client: C, kafka: KafkaSettings) -> C:
             bootstrap_servers=kafka.bootstrap_servers,
         ) from error
     return client
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turns aiokafka's errors into RetryLater, or StopProcess where only a new client, or an operator, can help."""
+    try:
+        yield
+    except KafkaError as error:
+        if error.retriable or isinstance(error, KafkaTimeoutError):
+            raise RetryLater(f"Kafka: {error}", reason="kafka") from error
+        raise StopProcess(f"Kafka: {error}") from error

@@ -14,9 +14,9 @@ from typing import Any
 import stamina
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from connectors.kafka import connect, consumer, producer, send_dead_letter
+from connectors.kafka import connect, consumer, producer, send_dead_letter, translated
 from connectors.storage.copier import Copier
 from connectors.storage.fetch import Fetcher
 from connectors.storage.metrics import IN_FLIGHT, LAG, OPEN, REFUSED, RETRIES
@@ -26,7 +26,7 @@ from connectors.storage.window import Window
 from schemas import StorageRequest, Stored
 from schemas.codec import decode_storage_request, encode
 from schemas.dead_letters import DeadLetter
-from schemas.errors import RejectRecord, RetryLater, StopProcess
+from schemas.errors import RejectRecord, RetryLater
 from schemas.headers import headers
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
@@ -110,7 +110,7 @@ class StorageSink:
 
     async def _fetch(self) -> dict[Any, list[Any]]:
         rooms = [window.room for window in self._windows.values() if window.room]
-        with _kafka():
+        with translated():
             found: dict[Any, list[Any]] = await self._consumer.getmany(
                 timeout_ms=_POLL_MS, max_records=min(rooms, default=1)
             )
@@ -223,7 +223,7 @@ class StorageSink:
     async def _sent(self, send: Callable[[], Any]) -> None:
         """Returns when the broker has the record, however long that takes: its window holds further ones back."""
         async for attempt in stamina.retry_context(on=RetryLater, attempts=None, timeout=None, wait_max=5):
-            with attempt, _kafka():
+            with attempt, translated():
                 await send()
 
     async def _commit(self) -> None:
@@ -288,13 +288,3 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         self._sink.take(assigned)
-
-
-@contextlib.contextmanager
-def _kafka() -> Iterator[None]:
-    try:
-        yield
-    except KafkaError as error:
-        if error.retriable or isinstance(error, KafkaTimeoutError):
-            raise RetryLater(f"Kafka: {error}", reason="kafka") from error
-        raise StopProcess(f"Kafka: {error}") from error  # not let in, or a client that has ended itself: start anew
