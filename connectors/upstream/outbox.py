@@ -9,6 +9,7 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
+from time import monotonic
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -32,6 +33,7 @@ _OVERHEAD_BYTES = 500
 _WAVE_BYTES = 524_288
 _REQUEST_MS = 10_000
 _RETRY_SECONDS = 1.0
+_STALLED_SECONDS = 10.0
 _STOP_SECONDS = 2.0
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 
@@ -64,8 +66,8 @@ class Outbox:
         self._empty = asyncio.Event()
         self._has_room.set()
         self._empty.set()
-        self.trouble: str | None = None
-        """Why Kafka takes nothing; None while it does."""
+        self._error: str | None = None
+        self._moved_at = monotonic()
 
     def put(self, observation: Observation, partition: int | None = None) -> None:
         """On the partition of the file's watch: the processor's document is there, whoever partitioned the command."""
@@ -80,6 +82,12 @@ class Outbox:
         if letter.key is None and body is None:  # aiokafka sends no record without both
             body = b""
         self._push(_Letter(self._topics.dead_letters, letter.key, body, letter.headers()))
+
+    def trouble(self) -> str | None:
+        """Why Kafka takes nothing; None while it does."""
+        waited = monotonic() - self._moved_at if self._letters else 0
+        stalled = f"Kafka has taken no observation for {waited:.0f} s" if waited > _STALLED_SECONDS else None
+        return self._error or stalled
 
     async def room(self) -> None:
         """Returns when more may be read."""
@@ -110,6 +118,8 @@ class Outbox:
                 await _stop(sending)
 
     def _push(self, letter: _Letter) -> None:
+        if not self._letters:
+            self._moved_at = monotonic()
         self._letters.append(letter)
         self._count(letter.size)
 
@@ -157,15 +167,17 @@ class Outbox:
         for _ in wave:
             self._letters.popleft()
         self._letters.extendleft(reversed(kept))
+        if len(kept) < len(wave):
+            self._moved_at = monotonic()
         self._count(sum(each.size for each in kept) - sum(each.size for each in wave))
 
     def _tell(self, trouble: BaseException | None) -> None:
         if trouble is not None:
             metrics.SEND_FAILURES.inc()
             log.warning("Kafka does not take observations", error=repr(trouble), waiting_bytes=self._bytes)
-        elif self.trouble is not None:
+        elif self._error is not None:
             log.info("Kafka takes observations again")
-        self.trouble = None if trouble is None else f"Kafka takes no observations: {trouble!r}"
+        self._error = None if trouble is None else f"Kafka takes no observations: {trouble!r}"
 
     async def _reconnected(self) -> AIOKafkaProducer:
         while True:
@@ -173,7 +185,7 @@ class Outbox:
             try:
                 return await connect(new_producer(self._kafka), self._kafka)
             except StopProcess as error:  # at the start it is the operator's; in mid-run the buffer holds
-                self.trouble = str(error)
+                self._error = str(error)
 
 
 def new_producer(kafka: KafkaSettings) -> AIOKafkaProducer:

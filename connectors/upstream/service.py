@@ -48,7 +48,7 @@ class Connector:
         """None, or why not: starting, loading, a refused token, or a Kafka that takes nothing."""
         if self._outbox is None or self._reconciler is None:
             return "starts"
-        return self._reconciler.not_ready() or self._outbox.trouble or self._budget.refusal
+        return self._reconciler.not_ready() or self._outbox.trouble() or self._budget.refusal
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises StopProcess for what needs an operator."""

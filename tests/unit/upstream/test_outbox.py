@@ -32,12 +32,12 @@ class Producer:
     def __init__(self, taken: list, fault: Callable[[], Exception | None]) -> None:
         self.taken, self.fault, self.stopped = taken, fault, False
 
-    async def send(self, topic, value, key, headers):
+    async def send(self, topic, value, key, headers, partition):
         assert not self.stopped
         end = asyncio.get_running_loop().create_future()
         error = self.fault()
         if error is None:
-            self.taken.append((topic, key, value))
+            self.taken.append((topic, key, value, partition))
             end.set_result(None)
         else:
             end.set_exception(error)
@@ -69,7 +69,7 @@ def world(monkeypatch):
             return producer
 
         def sent(self) -> list[float]:
-            return [decode_observation(value).progress for _, _, value in self.taken]
+            return [decode_observation(value).progress for _, _, value, _ in self.taken]
 
     found = World()
     monkeypatch.setattr(room, "new_producer", found.make)
@@ -96,26 +96,41 @@ async def test_records_are_sent_in_order_under_the_file_id(world, running):
     assert world.taken[1][:2] == ("t.upstream", FILES[1].encode())
 
 
+async def test_a_record_goes_to_the_partition_that_is_named_else_to_that_of_its_key(world, running):
+    running.put(progress(1), 7)
+    running.put(progress(2))
+    await asyncio.wait_for(running.emptied(), 5)
+    assert [partition for *_, partition in world.taken] == [7, None]
+
+
 @pytest.mark.parametrize("error", [KafkaTimeoutError(), KafkaConnectionError()])
 async def test_what_kafka_does_not_take_is_kept_in_order_and_sent_again_by_a_new_producer(world, running, error):
     world.fault = error
     for number in range(20):
         running.put(progress(number))
     await until(lambda: len(world.producers) >= 3)
-    assert "Kafka" in running.trouble
+    assert "Kafka" in running.trouble()
     world.fault = None
     await asyncio.wait_for(running.emptied(), 5)
     assert world.sent() == list(range(20))
-    assert running.trouble is None
+    assert running.trouble() is None
 
 
 async def test_without_a_broker_it_waits_for_one_and_says_so(world, running):
     world.no_broker, world.fault = True, KafkaTimeoutError()
     running.put(progress(1))
-    await until(lambda: running.trouble == "no Kafka broker answers")
+    await until(lambda: running.trouble() == "no Kafka broker answers")
     world.no_broker, world.fault = False, None
     await asyncio.wait_for(running.emptied(), 5)
     assert world.sent() == [1]
+
+
+async def test_a_kafka_that_neither_takes_nor_refuses_is_told(world, running, monkeypatch):
+    monkeypatch.setattr(room, "_STALLED_SECONDS", 0.05)
+    monkeypatch.setattr(Producer, "send", lambda *_, **__: asyncio.sleep(60))
+    assert running.trouble() is None
+    running.put(progress(1))
+    await until(lambda: "taken no observation" in (running.trouble() or ""))
 
 
 async def test_a_record_that_is_too_large_for_kafka_does_not_hold_up_the_others(world, running):
@@ -148,4 +163,4 @@ async def test_a_full_buffer_has_no_room_takes_what_was_read_all_the_same_and_ha
 async def test_a_dead_letter_without_key_and_value_can_be_sent(world, running):
     running.bury(DeadLetter("bad_key", "", "t.watches", 0, 7, "connector", None, None))
     await asyncio.wait_for(running.emptied(), 5)
-    assert world.taken == [("t.dead-letters", None, b"")]
+    assert world.taken == [("t.dead-letters", None, b"", None)]
