@@ -16,7 +16,7 @@ def _start(process: str) -> Settings:
 def connector() -> None:
     """Run the connector: watches in, observations of the upstream out."""
     settings = _start("connector")
-    from connectors.upstream import Connector
+    from connectors.upstream.service import Connector
     from rendercast.processes import run
 
     run(lambda: Connector(settings.connector, settings.kafka, settings.topics.names), settings)

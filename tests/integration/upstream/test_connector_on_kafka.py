@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 from unit.upstream.fake_upstream import TOKEN, FakeUpstream, until
 
-from connectors.upstream import Connector, ConnectorSettings
+from connectors.upstream.service import Connector
+from connectors.upstream.settings import ConnectorSettings
 from schemas import Observation, Result, Snapshot, Watch, utcnow
 from schemas.codec import decode_observation, encode
 from schemas.errors import StopProcess
