@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from rendercast import topics
 from rendercast.monitoring import Monitoring
 from rendercast.settings import Settings
 
@@ -21,10 +22,12 @@ class Service(Protocol):
     def not_ready(self) -> str | None: ...
 
 
-def run(make: Callable[[], Service], settings: Settings) -> None:
+def run(make: Callable[[], Service], settings: Settings, *, needs_topics: bool = True) -> None:
     """Run a service in this process until SIGTERM or SIGINT. Its errors go to the caller."""
     monitoring = Monitoring(settings.monitoring.host, settings.monitoring.port)
     try:
+        if needs_topics:
+            asyncio.run(topics.require(settings.kafka, settings.topics))
         asyncio.run(_serve(make, monitoring))
     finally:
         monitoring.close()

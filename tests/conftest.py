@@ -32,11 +32,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
 
 
 @pytest.fixture
-def topics(kafka: KafkaSettings) -> TopicSettings:
-    """All topics under a prefix of this test's own, with two partitions."""
+def topics(kafka: KafkaSettings) -> Iterator[TopicSettings]:
+    """All topics under a prefix of this test's own, with two partitions; deleted afterwards."""
     settings = TopicSettings(prefix=f"test-{uuid.uuid4().hex[:8]}.", partitions=2)
     asyncio.run(admin.apply(kafka, settings))
-    return settings
+    yield settings
+    asyncio.run(admin.delete(kafka, settings))
 
 
 @pytest.fixture(scope="session")

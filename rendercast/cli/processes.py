@@ -73,4 +73,4 @@ def simulator() -> None:
     from rendercast.processes import run
     from rendercast.simulator.server import Simulator
 
-    run(lambda: Simulator(settings.simulator), settings)
+    run(lambda: Simulator(settings.simulator), settings, needs_topics=False)

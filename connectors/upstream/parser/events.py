@@ -108,6 +108,9 @@ def _task(frame: _Frame) -> Iterator[Finding]:
     if body.get("result_url"):
         yield from files.result(body, file_id, frame.sight, "result_url")
     yield _task_change(frame, file_id, "id")
+    found = values.percent(body.get("progress"))
+    if found is not None:
+        yield Progress(**frame.facts(file_id), progress=found)
 
 
 def _task_status(frame: _Frame) -> Iterator[Finding]:

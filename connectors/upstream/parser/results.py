@@ -20,7 +20,7 @@ class Channel:
     id: str
 
     def __post_init__(self) -> None:
-        if self.kind not in ("file", "project", "user") or not is_uuid(self.id) or self.id[-1:] == "\n":
+        if self.kind not in ("file", "project", "user") or not is_uuid(self.id):
             raise ValueError(f"not a channel (file, project or user, a dot and a UUID): {self.kind}.{self.id}")
         object.__setattr__(self, "id", self.id.lower())
 

@@ -65,7 +65,7 @@ def uuid(value: object, prefix: str) -> str | None:
     """A UUID in lower case, bare or with its `prefix.` before it."""
     if value is None or value == "":
         return None
-    if isinstance(value, str) and is_uuid(bare := value.removeprefix(prefix + ".")) and bare[-1] != "\n":
+    if isinstance(value, str) and is_uuid(bare := value.removeprefix(prefix + ".")):
         return bare.lower()
     raise Unreadable(f"bad_{prefix}_id")
 

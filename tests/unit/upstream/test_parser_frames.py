@@ -127,9 +127,12 @@ def test_a_file_frame_about_another_file_counts_on_a_project_channel_only():
 # task, task_status
 
 
-def test_a_task_frame_is_a_task_change():
-    body = {"id": "t1", "status": "in_progress", "file_id": FILE, "project_id": PROJECT, "progress": 40}
-    assert says("task", body) == (TaskChange(**MINE, task_id="t1", status="in_progress"),)
+def test_a_task_frame_is_a_task_change_and_progress_where_it_has_some():
+    body = {"id": "t1", "status": "in_progress", "file_id": FILE, "project_id": PROJECT}
+    change = TaskChange(**MINE, task_id="t1", status="in_progress")
+    assert says("task", body) == (change,)
+    assert says("task", {**body, "progress": 0.4}) == (change, Progress(**MINE, progress=40))
+    assert says("task", {**body, "progress": "soon"}) == (change, Ignored("progress_not_a_number", "task"))
 
 
 def test_a_task_frame_with_a_result_is_a_result_too():
