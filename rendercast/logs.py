@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 _SECRET_NAMES = re.compile(r"token|authorization|password|secret|cookie", re.IGNORECASE)
-_SECRET_TEXT = re.compile(r"(?i)(bearer\s+|(?:token|access_token|password)=|://[^\s/:@]+:)[^\s&,;'\"@]+")
+_SECRET_TEXT = re.compile(r"(?i)(bearer\s+|(?:token|password|secret|key)=|://[^\s/:@?'\"]+:)[^\s&,;'\"@]+")
 MASK = "***"
 
 
@@ -19,8 +19,13 @@ def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
         if name != "event" and _SECRET_NAMES.search(name):
             event[name] = MASK
         elif isinstance(value, str):
-            event[name] = _SECRET_TEXT.sub(rf"\1{MASK}", value)
+            event[name] = mask_text(value)
     return event
+
+
+def mask_text(text: str) -> str:
+    """The text without what looks like a secret: bearer tokens, passwords in URLs, keys in query strings."""
+    return _SECRET_TEXT.sub(rf"\1{MASK}", text)
 
 
 def set_up(process: str, level: str = "info") -> None:

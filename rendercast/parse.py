@@ -6,8 +6,8 @@ from typing import BinaryIO, cast, get_args
 
 import orjson
 
-from connectors.upstream.frames import FrameDecoder
-from connectors.upstream.parser import Channel, Endpoint, Parsed, Sight, parse_answer, parse_frame
+from connectors.upstream.frames import Frame, FrameDecoder
+from connectors.upstream.parser import Channel, Endpoint, Ignored, Parsed, Sight, parse_answer, parse_frame
 from schemas import utcnow
 from schemas.codec import encode
 from schemas.errors import StopProcess
@@ -30,8 +30,7 @@ def read_channel(channel: str | None, endpoint: str | None) -> tuple[Channel | N
 
 
 def parse_stream(source: BinaryIO, channel: Channel | None, endpoint: Endpoint | None, *, json_lines: bool) -> int:
-    """Print findings as they come; exit status 1 if something was broken."""
-    broken = False
+    """Print findings as they come; the exit status, 0 whatever came: a stream's noise is normal."""
     for parsed in _parsed(source, channel, endpoint, json_lines=json_lines):
         for found in (*parsed.observations, *parsed.generated):
             sys.stdout.buffer.write(encode(found) + b"\n")
@@ -40,10 +39,9 @@ def parse_stream(source: BinaryIO, channel: Channel | None, endpoint: Endpoint |
         for ignored in parsed.ignored:
             _aside({"type": "ignored", "reason": ignored.reason, "frame": ignored.type or None})
         for bad in parsed.broken:
-            broken = True
             _aside({"type": "broken", "reason": bad.reason, "bytes": bad.value[:500].decode(errors="replace")})
         sys.stdout.buffer.flush()
-    return int(broken)
+    return 0
 
 
 def _parsed(
@@ -55,23 +53,23 @@ def _parsed(
                 yield parse_answer(body, endpoint, Sight("poll", utcnow()))
         return
     assert channel is not None
-    for data in _lines(source) if json_lines else _frames(source):
-        yield parse_frame(data, channel, Sight("sse", utcnow()))
+    for frame in _lines(source) if json_lines else _frames(source):
+        parsed = parse_frame(frame.data, channel, Sight("sse", utcnow()))
+        yield Parsed(ignored=(Ignored("cut"),)) if frame.cut and parsed.broken else parsed
 
 
-def _lines(source: BinaryIO) -> Iterator[str]:
+def _lines(source: BinaryIO) -> Iterator[Frame]:
+    """One frame a line; lines copied from a stream may keep their `data:`, and its comments are passed over."""
     for line in source:
-        if line.strip():
-            yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+        if line.strip() and not line.startswith(b":"):
+            yield Frame(line.removeprefix(b"data:").strip().decode("utf-8", "surrogateescape"))
 
 
-def _frames(source: BinaryIO) -> Iterator[str]:
+def _frames(source: BinaryIO) -> Iterator[Frame]:
     decoder = FrameDecoder()
     while piece := source.read1(PIECE_BYTES) if hasattr(source, "read1") else source.read(PIECE_BYTES):
-        for frame in decoder.feed(piece):
-            yield frame.data
-    for frame in decoder.finish():
-        yield frame.data
+        yield from decoder.feed(piece)
+    yield from decoder.finish()
 
 
 def _aside(note: dict[str, object]) -> None:

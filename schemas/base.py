@@ -15,7 +15,13 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Of a Timestamp: far enough from the calendar's ends that deadlines can be added and zones be changed."""
+
+
 def _to_utc_milliseconds(value: datetime) -> datetime:
+    if not EARLIEST <= value < LATEST:
+        raise ValueError(f"expected a time from {EARLIEST.year} to {LATEST.year}")
     return value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
 
 

@@ -6,7 +6,8 @@ from typing import Protocol
 from schemas.headers import Headers
 
 MAX_VALUE_BYTES = 900_000
-"""Of a value that is larger only this much is kept (the broker's default limit of a record is 1 MiB)."""
+MAX_KEY_BYTES = 1_000
+"""Of what is larger only so much is kept: the broker's default limit of a record is 1 MiB."""
 
 
 class Incoming(Protocol):
@@ -43,7 +44,13 @@ class DeadLetter:
         ]  # fmt: skip
         if len(self.value or b"") > MAX_VALUE_BYTES:
             found.append(("truncated-from", b"%d" % len(self.value or b"")))
+        if len(self.key or b"") > MAX_KEY_BYTES:
+            found.append(("key-truncated-from", b"%d" % len(self.key or b"")))
         return found
+
+    def short_key(self) -> bytes | None:
+        """The key to send it under."""
+        return self.key[:MAX_KEY_BYTES] if self.key is not None else None
 
     def body(self) -> bytes | None:
         return self.value[:MAX_VALUE_BYTES] if self.value is not None else None

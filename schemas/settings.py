@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.topics import Topics
 
+_SERVER = r"(\[[0-9a-fA-F:.]+\]|[^\s,:\[\]]+):[0-9]{1,5}"
+
 
 class Section(BaseModel):
     """A group of settings. A name that does not exist is an error, not a silence."""
@@ -16,7 +18,9 @@ class Section(BaseModel):
 class KafkaSettings(Section):
     """Where the brokers are."""
 
-    bootstrap_servers: str = Field(default="localhost:9092", description="host:port, or several with commas")
+    bootstrap_servers: Annotated[
+        str, StringConstraints(pattern=rf"^\s*{_SERVER}(\s*,\s*{_SERVER})*\s*$", strip_whitespace=True)
+    ] = Field(default="localhost:9092", description="host:port, or several with commas")
     start_timeout_seconds: float = Field(default=12, gt=0, description="how long a process waits for a broker at start")
 
     @property

@@ -37,6 +37,9 @@ DEADLINE_SECONDS = {"image": 420.0, "video": 900.0, "audio": 900.0, "other": 900
 CHECK_INTERVAL = timedelta(seconds=1)
 """Checks asked for within this time of the last one are that one."""
 
+OVERTAKEN = timedelta(minutes=1)
+"""A Track that was issued so much before the current job's was overtaken; less may be a difference of clocks."""
+
 MAX_EARLIER = 16
 """Generations of one file that are remembered as ended."""
 
@@ -105,7 +108,7 @@ def _track(job: Job | None, track: Track) -> Advance:
         return _join(job, track)
     if any(each.generation == generation for each in job.earlier):
         return _same(job, "repeated")
-    if track.issued_at < job.tracked_at:
+    if track.issued_at < job.tracked_at - OVERTAKEN:
         return _ended_before_it_began(job, track, generation)
     if job.outcome is not None:
         return _start(track, generation, job.version + 1, _remember(job), told=())
@@ -178,7 +181,7 @@ def _check(job: Job, check: Check) -> Advance:
     """Rule 8: one look per second at most, on a job that has timed out too."""
     if job.outcome not in (None, "timed_out"):
         return _same(job, "after_end")
-    if job.checked_at is not None and check.issued_at - job.checked_at < CHECK_INTERVAL:
+    if job.checked_at is not None and abs(check.issued_at - job.checked_at) < CHECK_INTERVAL:
         return _same(job, "repeated")
     asked = _changed(job, check.issued_at, check=job.check + 1, checked_at=check.issued_at, watching=True)
     return Advance(asked, (watch(asked),), "checked")

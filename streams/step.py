@@ -78,7 +78,9 @@ class Stepper:
                 key, event = self._read(record)
             except RejectRecord as error:
                 letter = DeadLetter.of(record, error.reason, str(error), by="processor")
-                effects.out.append(Outgoing(self._topics.dead_letters, letter.key, letter.body(), letter.headers()))
+                effects.out.append(
+                    Outgoing(self._topics.dead_letters, letter.short_key(), letter.body(), letter.headers())
+                )
                 effects.dead_letters[error.reason] += 1
                 continue
             job = jobs[key] if key in jobs else _document(rows.get(key), key)
@@ -111,7 +113,8 @@ class Stepper:
         event: Command | Observation = decode(record.value)
         key = event.file_id.encode()
         if record.key != key:
-            raise RejectRecord("wrong_key", f"key: expected the value's file_id {event.file_id}, got {record.key!r}")
+            seen = record.key[:100]
+            raise RejectRecord("wrong_key", f"key: expected the value's file_id {event.file_id}, got {seen!r}")
         return key, event
 
     def _outgoing(self, key: bytes, told: Told) -> Outgoing:

@@ -122,7 +122,11 @@ def read(kafka: KafkaSettings, topic: str) -> list[ConsumerRecord]:
 
     async def run() -> list[ConsumerRecord]:
         consumer = AIOKafkaConsumer(
-            topic, bootstrap_servers=kafka.servers, isolation_level="read_committed", fetch_max_wait_ms=20
+            topic,
+            bootstrap_servers=kafka.servers,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=20,
         )
         await consumer.start()
         try:

@@ -81,7 +81,7 @@ class Outbox:
         body = letter.body()
         if letter.key is None and body is None:  # aiokafka sends no record without both
             body = b""
-        self._push(_Letter(self._topics.dead_letters, letter.key, body, letter.headers()))
+        self._push(_Letter(self._topics.dead_letters, letter.short_key(), body, letter.headers()))
 
     def trouble(self) -> str | None:
         """Why Kafka takes nothing; None while it does."""

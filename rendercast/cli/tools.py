@@ -27,13 +27,14 @@ def demo(*, as_json: bool, keep: bool, seed: int | None) -> None:
 def config(*, as_json: bool) -> None:
     """Show all settings, with secrets masked, by the name of their environment variable."""
     settings = load()
+    from rendercast.logs import mask_text
     from rendercast.settings import flat
 
     if as_json:
-        click.echo(settings.model_dump_json())
+        click.echo(mask_text(settings.model_dump_json()))
     else:
         for name, value in flat(settings):
-            click.echo(f"{name}={value}")
+            click.echo(f"{name}={mask_text(value)}")
 
 
 @click.command()

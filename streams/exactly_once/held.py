@@ -38,8 +38,13 @@ class HeldPartition:
             retry_backoff_ms=engine.retry_backoff_ms,
             max_batch_size=MAX_BATCH_BYTES,
         )
-        await producer.start()
-        return cls(number, producer)
+        held = cls(number, producer)
+        try:
+            await producer.start()
+        except BaseException:
+            await held.release()
+            raise
+        return held
 
     async def transact(self, out: Iterable[Outgoing]) -> None:
         """All of it or nothing, on this partition of each topic. Batches built here cost a tenth of `send`."""

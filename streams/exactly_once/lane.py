@@ -43,6 +43,7 @@ class Lane:
         self._queues = {tp: SourceQueue(*place) for tp, place in sorted(places.items())}
         self._more = asyncio.Event()
         self._closing = False
+        self._blocked_at: float | None = None  # since when what waits has waited for another topic
         self._task = asyncio.create_task(self._run(), name=f"lane {held.number}")
 
     def put(self, event: EventT) -> None:
@@ -77,7 +78,9 @@ class Lane:
             while not self._closing:
                 records, finished = merge(tuple(self._queues.values()), self._settings.step_records)
                 if records:
-                    await self._step(self._held, records)
+                    self._blocked_at = None
+                    async with asyncio.timeout(self._settings.step_timeout):
+                        await self._step(self._held, records)
                 elif not finished:
                     await self._wait()
                     continue
@@ -91,16 +94,22 @@ class Lane:
             end_process("a step failed", partition=self._held.number, error=repr(error))
 
     async def _wait(self) -> None:
-        """For the next batch; if one waits for another topic's, not for long."""
+        """For the next batch; if one waits for another topic's, not for long, whatever else comes meanwhile."""
         self._more.clear()
-        blocked = any(queue.waiting for queue in self._queues.values())
+        now = asyncio.get_running_loop().time()
+        if not any(queue.waiting for queue in self._queues.values()):
+            self._blocked_at = None
+        elif self._blocked_at is None:
+            self._blocked_at = now
+        give_up_at = None if self._blocked_at is None else self._blocked_at + self._settings.merge_timeout
         try:
-            async with asyncio.timeout(self._settings.merge_timeout if blocked else None):
+            async with asyncio.timeout_at(give_up_at):
                 await self._more.wait()
         except TimeoutError:
             metrics.MERGE_TIMEOUTS.inc()
+            self._blocked_at = None
             for queue in self._queues.values():
-                queue.end = queue.position  # go on without; the next fetch tells anew
+                queue.give_up()
 
     def _open_taps(self) -> None:
         for tp, queue in self._queues.items():

@@ -6,6 +6,8 @@ and can end before the last committed one.
 
 import asyncio
 
+import structlog
+from aiokafka.errors import IllegalStateError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
@@ -13,6 +15,8 @@ from mode import Service
 
 from streams.exactly_once import metrics
 from streams.exactly_once.exits import end_process
+
+log = structlog.get_logger()
 
 
 class BulkRecovery(Recovery):
@@ -46,8 +50,8 @@ class BulkRecovery(Recovery):
             self.signal_recovery_start.clear()
             try:
                 await self._recover()
-            except RebalanceAgain:
-                continue
+            except (RebalanceAgain, IllegalStateError) as error:  # the assignment has changed under our hands
+                log.info("recovery starts again with the next assignment", reason=repr(error))
             except (ServiceStopped, asyncio.CancelledError):
                 if self.should_stop or self.app.should_stop:
                     return

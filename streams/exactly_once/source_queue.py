@@ -18,6 +18,7 @@ class SourceQueue:
         self.position, self.end = position, end
         self._events: deque[EventT] = deque()
         self._taken = 0  # of the first batch
+        self._given_up_at = -1
         self.waiting = 0
 
     def put(self, event: EventT) -> None:
@@ -27,8 +28,12 @@ class SourceQueue:
 
     @property
     def is_behind(self) -> bool:
-        """Nothing waits here, but more is known to come."""
-        return not self.waiting and self.position < self.end
+        """Nothing waits here, but more is known to come, and others still wait for it."""
+        return not self.waiting and self.position < self.end and self.position != self._given_up_at
+
+    def give_up(self) -> None:
+        """Wait no longer for what should come, until something has come."""
+        self._given_up_at = self.position
 
     @property
     def timestamp(self) -> int:

@@ -102,17 +102,18 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         tps = [tp for tp in mine if tp.topic in sources]
         if not tps:
             return {}
+        # Commits first, ends afterwards: another owner may have committed on until a moment ago.
+        committed = {tp: await consumer.committed(tp) for tp in tps}
         begin, end = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         places: dict[TP, Place] = {}
         for tp in tps:
-            committed = await consumer.committed(tp)
-            if committed is not None and committed > end[tp]:
+            if (committed[tp] or 0) > end[tp]:
                 end_process(
                     "a source topic was deleted and made anew: its committed offset is behind its end; "
                     "the positions in the job documents are of the old topic and would hide new events",
-                    status=1, tp=str(tp), committed=committed, end=end[tp],
+                    status=1, tp=str(tp), committed=committed[tp], end=end[tp],
                 )  # fmt: skip
-            places[tp] = Place(max(committed or 0, begin[tp]), end[tp])
+            places[tp] = Place(max(committed[tp] or 0, begin[tp]), end[tp])
             consumer.seek(tp, places[tp].position)
         return places
 

@@ -67,8 +67,11 @@ def _file(answer: object, sight: Sight, asked: str | None) -> Iterator[Finding]:
 
 
 def _project(answer: object, sight: Sight, asked: str | None) -> Iterator[Finding]:
-    if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+    if not isinstance(answer, dict) or not isinstance(answer.get("data") or [], list) or "id" not in answer:
         raise Unreadable("not_a_project")
+    if not answer.get("data"):
+        yield Ignored("no_file")  # a project that has just begun: the older flow's first answer
+        return
     for item in answer["data"]:
         value = values.as_dict(values.as_dict(item).get("value"))
         try:
@@ -95,33 +98,28 @@ def _generated(kind: Kind) -> Callable[[object, Sight, str | None], Iterator[Fin
     return read
 
 
+def _is_project(answer: dict[str, Any]) -> bool:
+    """The older flow answers with a project, `{"id", "status"}`: there `id` names no file."""
+    return "status" in answer and not {"url", "tasks", "type"} & answer.keys()
+
+
 def _begun(answer: object, kind: Kind) -> Generated | Ignored:
     if not isinstance(answer, dict):
         return Ignored("not_an_object")
     data = answer.get("data")
     item = values.as_dict(data[0]) if isinstance(data, list) and data else {}
     value = values.as_dict(item.get("value"))
-    file_id = _first("file", answer.get("id"), value.get("file_id"), item.get("id"), answer.get("fileId"))
+    own_id = None if _is_project(answer) else answer.get("id")
+    file_id = values.first_uuid("file", own_id, value.get("file_id"), item.get("id"), answer.get("fileId"))
     if file_id is None:
         return Ignored("no_file_id")
+    projects = (answer.get("project_id"), value.get("project_id"), answer.get("projectId"))
     return Generated(
         file_id=file_id,
-        project_id=_first("project", answer.get("project_id"), value.get("project_id"), answer.get("projectId")),
+        project_id=values.first_uuid("project", *projects),
         upstream_generation_id=files.upstream_generation_id(answer) or files.upstream_generation_id(value),
         kind=files.kind(answer) or kind,
     )
-
-
-def _first(prefix: str, *candidates: object) -> str | None:
-    """The first candidate that is a UUID."""
-    for each in candidates:
-        try:
-            found = values.uuid(each, prefix)
-        except Unreadable:
-            continue
-        if found:
-            return found
-    return None
 
 
 _READERS: dict[Endpoint, Callable[[object, Sight, str | None], Iterator[Finding]]] = {

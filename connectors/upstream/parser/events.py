@@ -15,16 +15,23 @@ from schemas.observations import Failure, Progress, TaskChange
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """`body` is the object where it is one, else the frame itself; `said` is the object where it is a text."""
+    """`body` is the object where it is one, else the frame itself; `said` is the object where it is a text.
+
+    `outer` is the file that the frame names beside its object.
+    """
 
     channel: Channel
     sight: Sight
     body: dict[str, Any]
     said: object
+    outer: object = None
 
-    def subject(self, named: object) -> str:
-        """The file a frame is about. One that names no file is the channel's, if the channel is a file's."""
-        found = values.uuid(named, "file")
+    def subject(self, named: object, *ids: object) -> str:
+        """The file a frame is about: the first of what names one, `ids` only where they are UUIDs.
+
+        One that names none is the channel's, if the channel is a file's.
+        """
+        found = values.uuid(named, "file") or values.first_uuid("file", *ids, self.outer)
         if self.channel.kind != "file":
             if found is None:
                 raise Unreadable("names_no_file")
@@ -66,7 +73,7 @@ def _unfold(frame: dict[str, Any], channel: Channel, sight: Sight) -> _Frame:
         with contextlib.suppress(Unreadable):
             found = values.load(found)
     body = found if isinstance(found, dict) else frame if found is None else {}
-    return _Frame(channel, sight, body, found)
+    return _Frame(channel, sight, body, found, frame.get("file_id"))
 
 
 def _findings(read: Callable[[_Frame], Iterator[Finding]], frame: _Frame, kind: str) -> Iterator[Finding]:
@@ -90,16 +97,18 @@ def _render_progress(frame: _Frame) -> Iterator[Finding]:
 
 def _render_result(frame: _Frame) -> Iterator[Finding]:
     body = frame.body
-    if "file_id" not in body and files.is_file(body):
-        yield from files.snapshot(body, frame.subject(body.get("id")), frame.sight)
+    file_id = frame.subject(body.get("file_id"), body.get("fileId"), body.get("id"))
+    if not body.get("file_id") and files.is_file(body):
+        yield from files.snapshot(body, file_id, frame.sight)
     else:
-        yield from files.result(body, frame.subject(body.get("file_id")), frame.sight, "url", "file_url")
+        yield from files.result(body, file_id, frame.sight, "url", "file_url")
 
 
 def _file(frame: _Frame) -> Iterator[Finding]:
     if not isinstance(frame.said, dict):
         raise Unreadable("no_object")
-    yield from files.snapshot(frame.body, frame.subject(frame.body.get("id")), frame.sight)
+    file_id = frame.subject(frame.body.get("id"), frame.body.get("file_id"))
+    yield from files.snapshot(frame.body, file_id, frame.sight)
 
 
 def _task(frame: _Frame) -> Iterator[Finding]:
@@ -130,11 +139,12 @@ def _data(frame: _Frame) -> Iterator[Finding]:
     if not isinstance(value, dict) or not (value.get("url") or value.get("file_url")):
         raise Unreadable("no_file_url")
     body = {"type": frame.body.get("type"), **value}
-    yield from files.result(body, frame.subject(value.get("file_id")), frame.sight, "url", "file_url")
+    file_id = frame.subject(value.get("file_id"), value.get("fileId"), value.get("id"))
+    yield from files.result(body, file_id, frame.sight, "url", "file_url")
 
 
 def _error(frame: _Frame) -> Iterator[Finding]:
-    named = frame.body.get("file_id")
+    named = frame.body.get("file_id") or frame.outer
     file_id = frame.subject(named)
     yield Failure(
         **frame.facts(file_id),

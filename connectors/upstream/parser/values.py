@@ -70,6 +70,18 @@ def uuid(value: object, prefix: str) -> str | None:
     raise Unreadable(f"bad_{prefix}_id")
 
 
+def first_uuid(prefix: str, *candidates: object) -> str | None:
+    """The first candidate that is a UUID."""
+    for each in candidates:
+        try:
+            found = uuid(each, prefix)
+        except Unreadable:
+            continue
+        if found:
+            return found
+    return None
+
+
 def url(value: object) -> str | None:
     """An http(s) URL, byte for byte as it came."""
     if value is None or value == "":

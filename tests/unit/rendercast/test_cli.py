@@ -38,14 +38,38 @@ def test_parse_prints_the_observations_of_raw_bytes_and_why_the_rest_is_none():
 
 def test_parse_reads_json_lines():
     frame = json.dumps({"type": "task_status", "object": {"status": "COMPLETED", "task_id": "t1"}})
+    copied = f": ping\n\ndata: {frame}\n"
+    assert len(lines(run("parse", "--channel", f"file.{FILE}", "--json-lines", stdin=copied).stdout)) == 1
     [found] = lines(run("parse", "--channel", f"file.{FILE}", "--json-lines", stdin=frame + "\n\n").stdout)
     assert (found["type"], found["status"], found["task_id"], found["file_id"]) == ("task", "completed", "t1", FILE)
 
 
-def test_parse_says_what_is_broken_and_exits_with_1():
+def test_parse_says_what_is_broken():
     result = run("parse", "--channel", f"file.{FILE}", stdin=b"data: {nope\n\n")
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (0, "")
     assert lines(result.stderr) == [{"type": "broken", "reason": "not_json", "bytes": "{nope"}]
+
+
+def test_parse_passes_over_a_last_frame_that_was_cut():
+    result = run("parse", "--channel", f"file.{FILE}", stdin=b'data: {"type":"render_pro')
+    assert lines(result.stderr) == [{"type": "ignored", "reason": "cut", "frame": None}]
+
+
+def test_config_masks_secrets_inside_urls(monkeypatch):
+    monkeypatch.setenv("RENDERCAST_CONNECTOR__BASE_URL", "http://me:hush@host")
+    monkeypatch.setenv("RENDERCAST_STORAGE__STORE_URL", "s3://bucket?secret_access_key=hush")
+    for arguments in (("config",), ("config", "--json")):
+        result = run(*arguments)
+        assert result.exit_code == 0
+        assert "hush" not in result.output
+
+
+@pytest.mark.parametrize("value", ["", "host", "host:notaport", "a:1,,b:2"])
+def test_a_wrong_bootstrap_server_is_named(monkeypatch, value):
+    monkeypatch.setenv("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS", value)
+    result = run("config")
+    assert result.exit_code == 1
+    assert "RENDERCAST_KAFKA__BOOTSTRAP_SERVERS: " in result.stderr
 
 
 @pytest.mark.parametrize("endpoint", ["generate-video", "generate-image"])

@@ -111,11 +111,15 @@ class TestGeneration:
         assert unchanged(job, track("r1", seconds=30))
 
     def test_a_track_that_was_overtaken_ends_as_superseded_and_leaves_the_job_alone(self):
-        step = play(track("r2", seconds=20), track("r1", seconds=0))
+        step = play(track("r2", seconds=120), track("r1", seconds=0))
         assert [(each.generation, each.outcome) for each in told(step, Completion)] == [("r1", "superseded")]
         assert (step.job.generation, step.job.status) == ("r2", "pending")
         assert not told(step, Watch)
         assert unchanged(step.job, track("r1", seconds=0))
+
+    def test_a_difference_of_clocks_overtakes_nobody(self):
+        step = play(track("r1", seconds=20), track("r2", seconds=0))
+        assert (step.job.generation, step.verdict) == ("r2", "tracked")
 
     def test_versions_grow_over_generations(self):
         first = play(track("r1"), seen(Progress, progress=5)).job
@@ -284,6 +288,10 @@ class TestCheck:
         job = play(track(), self.check(5)).job
         assert all(unchanged(job, self.check(5 + tenth / 10)) for tenth in range(10))
         assert told(play(self.check(6), job=job), Watch)[0].check == 2
+
+    def test_a_clock_ahead_does_not_silence_the_others(self):
+        job = play(track(), self.check(3_600)).job
+        assert told(play(self.check(5), job=job), Watch)[0].check == 2
 
     def test_on_a_timed_out_job_it_looks_once_more_and_a_late_url_wins(self):
         asked = play(self.check(1000), job=TestDeadline.timed_out)

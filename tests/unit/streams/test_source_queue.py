@@ -47,6 +47,19 @@ def test_nothing_is_taken_while_another_topic_is_known_to_have_more():
     assert times(merge([commands, upstream], 100)[0])[-1] == ("u", 2)
 
 
+def test_who_gave_up_waiting_waits_again_only_when_something_has_come():
+    commands, upstream = SourceQueue(0, 3), SourceQueue(0, 0)
+    fill(upstream, "u", [2])
+    commands.give_up()
+    assert times(merge([commands, upstream], 100)[0]) == [("u", 2)]
+    commands.end = 9
+    fill(upstream, "u", [3])
+    assert times(merge([commands, upstream], 100)[0]) == [("u", 3)]
+    fill(commands, "c", [1])
+    fill(upstream, "u", [4])
+    assert times(merge([commands, upstream], 100)[0]) == [("c", 1)]
+
+
 def test_a_batch_is_finished_only_when_its_last_record_is_taken():
     queue = SourceQueue(0, 0)
     fill(queue, "c", [1, 2, 3])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas import Progress, Result, Track, utcnow
 from schemas.codec import decode_completion, decode_job, encode
-from schemas.dead_letters import MAX_VALUE_BYTES
+from schemas.dead_letters import MAX_KEY_BYTES, MAX_VALUE_BYTES
 from schemas.errors import StopProcess
 from schemas.topics import Topics
 from streams.step import Stepper
@@ -92,6 +92,12 @@ def test_a_duplicate_writes_nothing():
         (Record(TOPICS.commands, 1, b'{"type":"track","file_id":"x","kind":"video"}'), "invalid"),
         (Record(TOPICS.upstream, 1, b'{"type":"invented-later"}'), "unknown_type"),
         (Record(TOPICS.upstream, 1, None), "no_value"),
+        (Record(TOPICS.commands, 1, command().value.replace(b'"issued_at":"2', b'"issued_at":"9')), "invalid"),
+        (
+            Record(TOPICS.commands, 1, b'{"type":"check","file_id":"%s","issued_at":"0001-01-01T00:00+14:00"}' % KEY),
+            "invalid",
+        ),
+        (Record(TOPICS.upstream, 1, result().value, key=b"k" * (2 << 20)), "wrong_key"),
         (Record(TOPICS.upstream, 1, b"x" * (5 << 20)), "not_json"),
         (Record(TOPICS.upstream, 1, result().value, key=None), "no_key"),
         (Record(TOPICS.upstream, 1, result().value, key=b"another"), "wrong_key"),
@@ -104,7 +110,10 @@ def test_poison_becomes_a_dead_letter_and_the_step_goes_on(record, reason):
     headers = dict(letter.headers)
     assert headers["reason"] == reason.encode()
     assert (headers["topic"], headers["partition"], headers["offset"]) == (record.topic.encode(), b"3", b"1")
-    assert (letter.key, letter.value) == (record.key, record.value and record.value[:MAX_VALUE_BYTES])
+    assert letter.key == (record.key and record.key[:MAX_KEY_BYTES])
+    assert letter.value == (record.value and record.value[:MAX_VALUE_BYTES])
+    size = len(letter.key or b"") + len(letter.value or b"") + sum(len(each) for _, each in letter.headers)
+    assert size < 1_000_000
     assert effects.dead_letters == {reason: 1}
     assert decode_job(rows[KEY]).status == "completed"
 

@@ -175,3 +175,10 @@ def test_a_refusal_shows_the_servers_words_and_the_field(body, field, words):
 
 def test_a_refusal_that_is_no_json_shows_its_text():
     assert parse_refusal(b"<h1>Bad Request</h1>") == ("", "<h1>Bad Request</h1>")
+
+
+def test_the_older_flows_project_answer_names_a_project_and_no_file():
+    answer = {"id": FILE, "status": "pending"}
+    assert parse_answer(answer, "generate-video", SIGHT).ignored == (Ignored("no_file_id"),)
+    assert parse_answer(answer, "project", SIGHT).ignored == (Ignored("no_file"),)
+    assert parse_answer({"id": FILE, "data": None}, "project", SIGHT).ignored == (Ignored("no_file"),)

@@ -278,3 +278,35 @@ def test_a_channel_is_a_kind_and_a_uuid(text):
 
 def test_a_channels_name_is_read_and_written_alike():
     assert str(Channel.read(f"user.{FILE.upper()}")) == f"user.{FILE}"
+
+
+# the file that a frame is about
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("render_result", {"id": OTHER, "url": URL}),
+        ("render_result", {"fileId": OTHER, "url": URL}),
+        ("file", {"file_id": OTHER, "url": URL}),
+        ("data", {"value": {"id": OTHER, "url": URL}}),
+    ],
+)
+def test_another_file_is_another_under_whatever_name_and_its_own_where_it_may_be(kind, body):
+    assert says(kind, body) == (Ignored("another_file", kind),)
+    (found,) = says(kind, body, ON_PROJECT)
+    assert (found.file_id, found.url) == (OTHER, URL)
+
+
+def test_a_whole_file_object_beside_an_empty_file_id_is_a_snapshot():
+    body = {"file_id": None, "id": OTHER, "url": URL, "tasks": []}
+    assert says("render_result", body, ON_PROJECT) == (Snapshot(**SEEN, file_id=OTHER, url=URL),)
+
+
+def test_an_id_that_is_no_uuid_names_nobody():
+    assert says("render_result", {"id": "r-1", "url": URL}) == (Result(**MINE, url=URL),)
+
+
+def test_a_file_named_beside_the_object_counts():
+    (found,) = parse({"type": "error", "file_id": FILE, "object": {"message": "boom"}}, ON_PROJECT).observations
+    assert (found.file_id, found.named, found.message) == (FILE, True, "boom")
