@@ -1,5 +1,7 @@
 """The Faust app. `faust -A streams.app worker` and `rendercast processor` run the same one.
 
+The latter also looks at the topics before it starts, and answers `/readyz` and `/metrics`.
+
 commands, upstream ──► agent ──► lane of the partition ──► advance() ──► one transaction ──► all topics downstream
 """
 
