@@ -1,0 +1,182 @@
+"""A lane: in order, unbroken, bounded, and never waiting for ever."""
+
+import asyncio
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+
+from streams.exactly_once import lane as room
+from streams.exactly_once.batch import Batch
+from streams.exactly_once.lane import Lane, Place
+from streams.settings import EngineSettings
+
+COMMANDS, UPSTREAM = TP("commands", 0), TP("upstream", 0)
+
+
+@dataclass
+class Record:
+    topic: str
+    timestamp: int
+
+
+@dataclass
+class Flow:
+    full: list = field(default_factory=list)
+    dropped: list = field(default_factory=list)
+
+    def on_buffer_full(self, tp):
+        self.full.append(tp)
+
+    def on_buffer_drop(self, tp):
+        self.dropped.append(tp)
+
+
+class Event:
+    def __init__(self, tp, start, times, *, epoch=1, ends=None):
+        self.message = SimpleNamespace(tp=tp)
+        records = [Record(tp.topic, time) for time in times]
+        self.value = Batch(epoch, start, start + len(times), records, ends or {})
+        self.acked = False
+
+    def ack(self):
+        self.acked = True
+
+
+class World:
+    """A lane whose steps are written down; the process's end is an event instead."""
+
+    def __init__(self, monkeypatch):
+        self.steps, self.flow, self.ended = [], Flow(), asyncio.Event()
+        self.why = None
+        self.step = self.write_down
+        monkeypatch.setattr(room, "end_process", self.end)
+
+    def end(self, why, **facts):
+        self.why = (why, facts)
+        self.ended.set()
+        raise asyncio.CancelledError
+
+    async def write_down(self, _, records):
+        self.steps.append([(each.topic, each.timestamp) for each in records])
+
+    def lane(self, *, command_end=0, **settings):
+        places = {UPSTREAM: Place(0, 0), COMMANDS: Place(0, command_end)}
+
+        async def step(held, records):
+            await self.step(held, records)
+
+        return Lane(SimpleNamespace(number=0), places, 1, self.flow, step, EngineSettings(**settings))
+
+    async def until(self, condition):
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - steps are written down by another task
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    return World(monkeypatch)
+
+
+async def test_what_waits_is_one_step_and_is_acked_after_it(world):
+    lane, gate, begun = world.lane(), asyncio.Event(), asyncio.Event()
+
+    async def step(_, records):
+        begun.set()
+        await gate.wait()
+        await world.write_down(_, records)
+
+    world.step = step
+    first, second, third = Event(UPSTREAM, 0, [1]), Event(UPSTREAM, 1, [3]), Event(COMMANDS, 0, [2])
+    lane.put(first)
+    await begun.wait()
+    lane.put(second)
+    lane.put(third)
+    assert not first.acked
+    gate.set()
+    await world.until(lambda: second.acked and third.acked)
+    assert world.steps == [[("upstream", 1)], [("commands", 2), ("upstream", 3)]]
+    await lane.close()
+
+
+async def test_a_batch_that_does_not_follow_ends_the_process(world):
+    lane = world.lane()
+    lane.put(Event(UPSTREAM, 0, [1]))
+    with pytest.raises(asyncio.CancelledError):
+        lane.put(Event(UPSTREAM, 5, [1]))
+    why, facts = world.why
+    assert "delivery was lost" in why
+    assert (facts["expected"], facts["start"]) == (1, 5)
+    await lane.close()
+
+
+async def test_a_batch_of_another_rebalance_is_dropped(world):
+    lane = world.lane()
+    stale = Event(UPSTREAM, 7, [1], epoch=0)
+    lane.put(stale)
+    lane.put(Event(UPSTREAM, 0, [2]))
+    await world.until(lambda: world.steps)
+    assert (world.steps, stale.acked, world.why) == ([[("upstream", 2)]], False, None)
+    await lane.close()
+
+
+async def test_a_full_lane_closes_its_tap_and_opens_it_when_there_is_room(world):
+    lane = world.lane(lane_records=3)
+    lane.put(Event(UPSTREAM, 0, [1, 2, 3, 4]))
+    assert world.flow.full == [UPSTREAM]
+    await world.until(lambda: UPSTREAM in world.flow.dropped)
+    await lane.close()
+
+
+async def test_one_topic_waits_for_another_that_is_known_to_have_more(world):
+    lane = world.lane(command_end=1)
+    lane.put(Event(UPSTREAM, 0, [5]))
+    await asyncio.sleep(0)
+    lane.put(Event(COMMANDS, 0, [1]))
+    await world.until(lambda: world.steps)
+    assert world.steps == [[("commands", 1), ("upstream", 5)]]
+    await lane.close()
+
+
+async def test_it_gives_up_waiting_though_the_others_keep_coming(world):
+    lane, at = world.lane(command_end=1, merge_timeout=0.2), 0
+    async with asyncio.timeout(5):
+        while not world.steps:
+            lane.put(Event(UPSTREAM, at, [5], ends={COMMANDS: 1}))
+            at += 1
+            await asyncio.sleep(0.02)
+    await lane.close()
+
+
+async def test_a_step_that_fails_or_hangs_ends_the_process(world):
+    for step in (lambda *_: asyncio.Event().wait(), lambda *_: 1 / 0):
+        world.step, world.ended = step, asyncio.Event()
+        lane = world.lane(step_timeout=0.05)
+        event = Event(UPSTREAM, 0, [1])
+        lane.put(event)
+        async with asyncio.timeout(5):
+            await world.ended.wait()
+        assert world.why[0] == "a step failed"
+        assert not event.acked
+
+
+async def test_closing_ends_the_step_in_hand_and_drops_what_waits(world):
+    lane, gate, begun = world.lane(), asyncio.Event(), asyncio.Event()
+
+    async def step(_, records):
+        begun.set()
+        await gate.wait()
+        await world.write_down(_, records)
+
+    world.step = step
+    first, second = Event(UPSTREAM, 0, [1]), Event(UPSTREAM, 1, [2])
+    lane.put(first)
+    await begun.wait()
+    lane.put(second)
+    closing = asyncio.create_task(lane.close())
+    await asyncio.sleep(0)
+    gate.set()
+    await closing
+    assert (world.steps, first.acked, second.acked) == ([[("upstream", 1)]], True, False)
