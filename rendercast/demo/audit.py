@@ -52,9 +52,10 @@ def audit(
     artifacts: Mapping[tuple[str, str, str], int],
     stored: Iterable[Stored],
 ) -> Summary:
-    """`artifacts` counts rows of completed artifacts by (chat, file, generation)."""
+    """`artifacts` counts rows of completed artifacts by (chat, file, generation). Other files do not count."""
     expected, summary = list(expected), Summary()
-    told = list(completions)
+    files = {each.file_id for each in expected}
+    told = [each for each in completions if each.file_id in files]
     by_generation: dict[tuple[str, str], list[Completion]] = {}
     for each in told:
         by_generation.setdefault((each.file_id, each.generation), []).append(each)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -16,15 +17,17 @@ COLUMN_WIDTH = 58
 
 
 class Board:
-    """What is known of the jobs, from the `jobs` topic."""
+    """What is known of the jobs that were tracked since a moment, from the `jobs` topic."""
 
-    def __init__(self, console: Console, expected: int) -> None:
-        self._console, self._expected = console, expected
+    def __init__(self, console: Console, expected: int, since: datetime) -> None:
+        self._console, self._expected, self._since = console, expected, since
         self._jobs: dict[str, Job] = {}
         self._ended: set[tuple[str, str]] = set()
 
     def show(self, job: Job) -> None:
         """Take in a document; say a line when it is an end and no live view is on."""
+        if job.tracked_at < self._since:
+            return
         self._jobs[job.file_id] = job
         if job.outcome is not None and (job.file_id, job.generation) not in self._ended:
             self._ended.add((job.file_id, job.generation))

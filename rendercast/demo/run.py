@@ -32,8 +32,9 @@ from rendercast.demo.board import Board
 from rendercast.demo.plan import PlannedJob, forty_jobs, number_of_jobs
 from rendercast.demo.supervisor import Supervisor
 from rendercast.demo.upstream import Caller, Tracked, expected, reports
-from rendercast.settings import PREFIX
+from rendercast.settings import PREFIX, load
 from rendercast.simulator.settings import ALL_FAULTS
+from schemas import utcnow
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, TopicSettings
 
@@ -111,12 +112,12 @@ def _in(directory: Path, console: Console, seed: int, *, as_json: bool, keep: bo
         site = Site(
             directory,
             KafkaSettings(bootstrap_servers=servers),
-            TopicSettings(prefix=f"demo-{uuid4().hex[:8]}.", partitions=4),
+            _topics(on_named_broker=bool(named)),
             free_port(),
             free_port(),
             seed,
         )
-        if named:
+        if named and not _has_prefix():
             stack.callback(lambda: asyncio.run(admin.delete(site.kafka, site.topics)))
         supervisor = stack.enter_context(Supervisor(directory, _shared(site)))
         summary = asyncio.run(_run(site, supervisor, console, keep=keep))
@@ -128,6 +129,18 @@ def _in(directory: Path, console: Console, seed: int, *, as_json: bool, keep: bo
     if as_json:
         sys.stdout.write(orjson.dumps(summary.as_dict()).decode() + "\n")
     return 1 if summary.problems else 0
+
+
+def _has_prefix() -> bool:
+    return f"{PREFIX}TOPICS__PREFIX" in os.environ
+
+
+def _topics(*, on_named_broker: bool) -> TopicSettings:
+    """The topics that are named; else the default ones on a broker of our own, and new ones on somebody's."""
+    if _has_prefix():
+        return load().topics
+    prefix = f"demo-{uuid4().hex[:8]}." if on_named_broker else "render."
+    return TopicSettings(prefix=prefix, partitions=4)
 
 
 @contextlib.contextmanager
@@ -154,11 +167,10 @@ async def _run(site: Site, supervisor: Supervisor, console: Console, *, keep: bo
         await database.upgrade(f"sqlite:///{path}")
     _start_all(site, supervisor)
     await _until_ready(supervisor, console.print)
-    console.print(
-        f"ready after {time.monotonic() - started:.1f} s; the gateway: {site.gateway}; the faults: --seed {site.seed}"
-    )
+    console.print(f"ready after {time.monotonic() - started:.1f} s; faults drawn from --seed {site.seed}")
+    console.print(f"topics {site.topics.prefix}* on {site.kafka.bootstrap_servers}; the gateway: {site.gateway}")
     plan = forty_jobs()
-    board = Board(console, number_of_jobs(plan))
+    board = Board(console, number_of_jobs(plan), since=utcnow())
     caller = Caller(site.simulator, site.gateway)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(caller.close)
