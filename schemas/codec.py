@@ -32,11 +32,6 @@ def encode(record: BaseModel) -> bytes:
     return orjson.dumps(record.model_dump(exclude_none=True), default=_wire, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
-def jsonable(record: BaseModel) -> Any:
-    """The record as plain JSON objects, in the form of the wire."""
-    return orjson.loads(encode(record))
-
-
 def explain(error: ValidationError, skip: int = 0) -> str:
     """What is wrong, field by field: `file_id: String should match pattern …`. `skip` drops a path's first parts."""
     return "; ".join(

@@ -248,7 +248,7 @@ def _progress(job: Job, event: Progress) -> Advance:
     return _moved(
         job, event,
         status="processing",
-        progress=max(event.progress, job.progress),
+        progress=event.progress,
         message=event.message or job.message,
         estimate_seconds=job.estimate_seconds if event.estimate_seconds is None else event.estimate_seconds,
     )  # fmt: skip

@@ -83,11 +83,6 @@ class LocalBroker:
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     def start(self) -> None:
         """Returns when the broker accepts connections. Raises StopProcess with the end of its log."""
         config = self.directory / "server.properties"

@@ -9,8 +9,6 @@ import httpx
 from rendercast.demo.audit import OUTCOMES, Expected
 from rendercast.demo.plan import PlannedJob
 
-TRIES = 20
-
 
 @dataclass(frozen=True, slots=True)
 class Tracked:

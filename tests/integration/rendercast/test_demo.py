@@ -1,5 +1,6 @@
 """The demo as a new user meets it, and with its processes killed from outside."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from harness import eventually
+
+from rendercast.topics import admin
 
 FIELDS = {
     "jobs", "completed", "failed", "timed_out", "upstream_reports", "announced", "lost", "announced_twice",
@@ -50,12 +53,20 @@ def children(process):
     }
 
 
+def topic_names(kafka):
+    async def ask():
+        async with admin(kafka) as client:
+            return await client.list_topics()
+
+    return asyncio.run(ask())
+
+
 def text(tmp_path, name):
     return (tmp_path / name).read_text(errors="replace")
 
 
 @pytest.mark.timeout(300)
-def test_every_outcome_is_announced_once_though_processor_connector_and_sinks_are_killed(demo, tmp_path):
+def test_every_outcome_is_announced_once_though_processor_connector_and_sinks_are_killed(demo, kafka, tmp_path):
     process = demo("--json")
     eventually(lambda: "ready after" in text(tmp_path, "err") or process.poll() is not None, 90)
     for number, victim in enumerate(("processor", "connector", "sink chats", "sink storage", "processor"), 1):
@@ -70,6 +81,7 @@ def test_every_outcome_is_announced_once_though_processor_connector_and_sinks_ar
     assert (summary["artifacts"], summary["stored"]) == (36, 36)
     assert summary["upstream_reports"] >= summary["completed"]
     assert sum(summary["restarts"].values()) >= 5
+    assert not [topic for topic in topic_names(kafka) if topic.startswith("demo-")]
 
 
 @pytest.mark.timeout(180)
