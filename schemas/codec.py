@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from schemas.base import Record
 from schemas.commands import Command
 from schemas.errors import RejectRecord
 from schemas.jobs import Job
@@ -16,20 +17,35 @@ from schemas.outputs import Artifact, Completion, StorageRequest, Stored, Watch
 T = TypeVar("T")
 
 
+_SECONDS, _MILLISECONDS = len('"2026-11-21T02:00:00'), len('"2026-11-21T02:00:00.000')
+
+
+def _quoted(value: datetime) -> bytes:
+    """By way of orjson: a quarter of the cost of `isoformat`. It writes microseconds, or seconds where those are 0."""
+    text = orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    return text[:_MILLISECONDS] + b'Z"' if len(text) > _MILLISECONDS else text[:_SECONDS] + b'.000Z"'
+
+
 def timestamp(value: datetime) -> str:
     """RFC 3339, UTC, milliseconds: `2026-11-21T02:00:00.000Z`. `value` is in UTC, as every Timestamp field is."""
-    return value.isoformat(timespec="milliseconds")[:-6] + "Z"
+    return _quoted(value)[1:-1].decode()
 
 
-def _wire(value: object) -> str:
+def _fields(record: Record) -> dict[str, object]:
+    return {name: value for name, value in record.__dict__.items() if value is not None}
+
+
+def _wire(value: object) -> object:
     if isinstance(value, datetime):
-        return timestamp(value)
+        return orjson.Fragment(_quoted(value))
+    if isinstance(value, Record):
+        return _fields(value)
     raise TypeError(f"not a value of our records: {value!r}")
 
 
-def encode(record: BaseModel) -> bytes:
+def encode(record: Record) -> bytes:
     """The record as JSON; fields without a value are left out."""
-    return orjson.dumps(record.model_dump(exclude_none=True), default=_wire, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return orjson.dumps(_fields(record), default=_wire, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def explain(error: ValidationError, skip: int = 0) -> str:
@@ -40,22 +56,24 @@ def explain(error: ValidationError, skip: int = 0) -> str:
     )
 
 
+_REASONS = {"json_invalid": "not_json", "union_tag_invalid": "unknown_type"}
+
+
 class Decoder(Generic[T]):
     """Bytes of one topic to its records."""
 
     def __init__(self, shape: Any, *, tagged: bool = False) -> None:
-        self._validate: Callable[[object], T] = TypeAdapter[T](shape).validate_python
+        self._validate: Callable[[bytes], T] = TypeAdapter[T](shape).validator.validate_json
         self._tag_parts = int(tagged)  # pydantic puts a union's tag before the field's name
 
     def __call__(self, value: bytes) -> T:
         """Raises RejectRecord with reason `not_json`, `unknown_type` (a newer writer's) or `invalid`."""
         try:
-            return self._validate(orjson.loads(value))
-        except orjson.JSONDecodeError as error:
-            raise RejectRecord("not_json", f"value is not JSON: {error}") from error
+            return self._validate(value)
         except ValidationError as error:
-            is_new = any(found["type"] == "union_tag_invalid" for found in error.errors(include_url=False))
-            raise RejectRecord("unknown_type" if is_new else "invalid", explain(error, self._tag_parts)) from error
+            kinds = {found["type"] for found in error.errors(include_url=False)}
+            reason = next((name for kind, name in _REASONS.items() if kind in kinds), "invalid")
+            raise RejectRecord(reason, explain(error, self._tag_parts)) from error
 
 
 decode_command: Decoder[Command] = Decoder(Command, tagged=True)

@@ -63,6 +63,11 @@ class Topics:
     def dead_letters(self) -> str:
         return self.prefix + "dead-letters"
 
+    @property
+    def forgotten(self) -> str:
+        """The processor's own: how far each source partition was read when jobs of it were last forgotten."""
+        return self.prefix + "forgotten"
+
     def specs(self) -> tuple[TopicSpec, ...]:
         return (
             TopicSpec(self.commands, "delete", 7 * DAY_MS),
@@ -74,4 +79,5 @@ class Topics:
             TopicSpec(self.storage, "delete", 7 * DAY_MS),
             TopicSpec(self.stored, "delete", 30 * DAY_MS),
             TopicSpec(self.dead_letters, "delete", 30 * DAY_MS),
+            TopicSpec(self.forgotten, "compact"),
         )

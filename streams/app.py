@@ -6,6 +6,7 @@ commands, upstream ──► agent ──► lane of the partition ──► adv
 """
 
 import time
+from datetime import datetime
 from typing import Any
 
 import faust
@@ -14,8 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.settings import KafkaSettings, TopicSettings
 from streams import metrics
-from streams.exactly_once import BulkTables, HeldPartition, LaneTable, RawRecord, install
+from streams.exactly_once import BulkTables, Engine, HeldPartition, LaneTable, Ledger, RawRecord, install
 from streams.exactly_once import metrics as engine_metrics
+from streams.forgetting import Forgetting
 from streams.settings import ProcessorSettings
 from streams.step import Effects, Stepper
 
@@ -23,7 +25,6 @@ from streams.step import Effects, Stepper
 def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorSettings) -> faust.App:
     """The processor as a Faust app with the table `jobs`; `app.transport.lanes` tells whether it is ready."""
     names = topics.names
-    sources = (names.commands, names.upstream)
     settings.data_directory.mkdir(parents=True, exist_ok=True)  # Faust makes no parents
     app = faust.App(
         settings.group or f"{topics.prefix}processor",
@@ -54,23 +55,35 @@ def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorS
     stepper = Stepper(names)
 
     async def step(held: HeldPartition, records: list[RawRecord]) -> None:
-        effects = stepper(held.rows, records)
-        if effects.out:
-            started = time.perf_counter()
-            await held.transact(effects.out)
-            engine_metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
-        effects.write_to(held.rows)
+        await carry_out(held, stepper(held.rows, records))
         engine_metrics.STEP_RECORDS.observe(len(records))
-        count(effects)
 
-    lanes = install(app, kafka, names.jobs, sources, step, settings.engine)
+    async def forget(held: HeldPartition, keys: list[bytes], before: datetime) -> None:
+        await carry_out(held, stepper.forget(held.rows, keys, before))
 
-    @app.agent(app.topic(*sources, **raw))
+    engine = Engine(
+        sources=frozenset((names.commands, names.upstream)), changelog=names.jobs, floors=names.forgotten,
+        step=step, chore=lambda: Forgetting(settings.retention, forget),
+        ends=Ledger(settings.data_directory),
+    )  # fmt: skip
+    lanes = install(app, kafka, engine, settings.engine)
+
+    @app.agent(app.topic(names.commands, names.upstream, **raw))
     async def route(stream: StreamT[bytes]) -> None:
         async for event in stream.noack().events():  # the lane acks, after its transaction
             lanes.put(event)
 
     return app
+
+
+async def carry_out(held: HeldPartition, effects: Effects) -> None:
+    """All of it in one transaction; then, and only then, in memory and in the counters."""
+    if effects.out:
+        started = time.perf_counter()
+        await held.transact(effects.out)
+        engine_metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
+    effects.write_to(held.rows)
+    count(effects)
 
 
 def count(effects: Effects) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from schemas import Artifact, ChatRef, Completion, Job, JobView, StorageRequest, Watch
+from schemas.base import trusted
 from schemas.ids import outcome_id
 from schemas.outputs import Role
 
@@ -16,10 +17,15 @@ class EndWatch:
 
 Told = Watch | EndWatch | Completion | Artifact | StorageRequest
 
+_watch, _completion, _artifact, _storage = (
+    trusted(Watch), trusted(Completion), trusted(Artifact), trusted(StorageRequest),
+)  # fmt: skip
+_PUBLIC = tuple(JobView.model_fields)
+
 
 def watch(job: Job) -> Watch:
     """What the connector is to watch now."""
-    return Watch(
+    return _watch(
         file_id=job.file_id,
         generation=job.generation,
         kind=job.kind,
@@ -35,7 +41,7 @@ def completion(job: Job) -> Completion:
     """The outcome of a job that has just ended, under its derived id."""
     assert job.outcome is not None
     assert job.finished_at is not None
-    return Completion(
+    return _completion(
         id=outcome_id(job.file_id, job.generation, job.outcome),
         outcome=job.outcome,
         late=job.late,
@@ -55,17 +61,15 @@ def completion(job: Job) -> Completion:
     )
 
 
-_PUBLIC = tuple(JobView.model_fields)
-
-
 def artifact(job: Job, chat: ChatRef) -> Artifact:
     """What one chat should show now."""
-    return Artifact.model_construct(chat=chat, **{name: getattr(job, name) for name in _PUBLIC})
+    known = job.__dict__
+    return _artifact(chat=chat, **{name: known[name] for name in _PUBLIC})
 
 
 def artifacts(job: Job) -> tuple[Artifact, ...]:
     """The same for every chat the job is shown in."""
-    return tuple(artifact(job, chat) for chat in job.chats)
+    return tuple([artifact(job, chat) for chat in job.chats])
 
 
 def storage(job: Job, role: Role) -> tuple[StorageRequest, ...]:
@@ -74,4 +78,4 @@ def storage(job: Job, role: Role) -> tuple[StorageRequest, ...]:
     if url is None:
         return ()
     kind = job.kind if role == "media" else "image"
-    return (StorageRequest(file_id=job.file_id, generation=job.generation, url=url, kind=kind, role=role),)
+    return (_storage(file_id=job.file_id, generation=job.generation, url=url, kind=kind, role=role),)

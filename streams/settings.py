@@ -21,6 +21,7 @@ class EngineSettings(Section):
     transaction_timeout: float = Field(default=10, gt=0)
     retry_backoff_ms: int = Field(default=5, ge=1, description="aiokafka's wait on CONCURRENT_TRANSACTIONS")
     request_timeout: float = Field(default=10, gt=0)
+    warm_jobs: int = Field(default=20_000, ge=0, description="documents kept decoded, by all partitions; 3 KiB each")
     load_timeout: float = Field(default=600, gt=0, description="reading the changelog may take this long in all")
 
 
@@ -38,8 +39,11 @@ class ProcessorSettings(Section):
     session_timeout: float = Field(default=10, ge=0.5, le=300)
     heartbeat_interval: float = Field(default=2, gt=0)
     commit_interval: float = Field(default=0.5, gt=0)
+    retention: float = Field(
+        default=7 * 86_400, gt=0, description="how long a finished job is remembered; evidence after that is dropped"
+    )
     data_directory: Path = Field(
         default=Path(tempfile.gettempdir()) / "rendercast-processor",
-        description="Faust wants one; nothing is kept",
+        description="how processes ended, for the metrics; nothing else is kept",
     )
     engine: EngineSettings = EngineSettings()

@@ -1,21 +1,20 @@
 """One step: the records that wait on a partition, applied to its rows. Pure; the lane makes a transaction of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from schemas import Artifact, Command, Completion, Job, Observation, Output, StorageRequest, Watch
-from schemas.codec import decode_command, decode_job, decode_observation, encode
+from schemas.codec import decode_command, decode_observation, encode
 from schemas.dead_letters import DeadLetter
-from schemas.errors import RejectRecord, StopProcess
+from schemas.errors import RejectRecord
 from schemas.headers import Headers, headers
-from schemas.jobs import DOCUMENT_FORMAT
 from schemas.topics import Topics
-from streams.machine import advance
+from streams.machine import Forget, advance
 from streams.outputs import EndWatch, Told
-
-Rows = dict[bytes, bytes]
+from streams.rows import Rows
 
 
 class SourceRecord(Protocol):
@@ -39,9 +38,12 @@ class Outgoing(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What a step causes: everything in `out` in one transaction, and `rows` after it has committed."""
+    """What a step causes: everything in `out` in one transaction, and the rest after it has committed."""
 
-    rows: dict[bytes, bytes | None] = field(default_factory=dict)
+    documents: dict[bytes, bytes | None] = field(default_factory=dict)
+    jobs: dict[bytes, Job | None] = field(default_factory=dict)  # every job that was looked at, as it is now
+    floors: dict[str, int] = field(default_factory=dict)
+    reached: dict[str, int] = field(default_factory=dict)
     out: list[Outgoing] = field(default_factory=list)
     completions: list[Completion] = field(default_factory=list)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by (source of the event, verdict)
@@ -49,11 +51,12 @@ class Effects:
     replays: int = 0
 
     def write_to(self, rows: Rows) -> None:
-        for key, value in self.rows.items():
-            if value is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = value
+        rows.write(self.documents, self.jobs)
+        rows.reached.update(self.reached)
+        rows.floors.update(self.floors)
+
+
+Decode = Callable[[bytes], Command | Observation]
 
 
 class Stepper:
@@ -61,7 +64,10 @@ class Stepper:
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
-        self._roles = {topics.commands: "commands", topics.upstream: "upstream"}
+        self._sources: dict[str, tuple[str, Decode]] = {
+            topics.commands: ("commands", decode_command),
+            topics.upstream: ("upstream", decode_observation),
+        }
         self._homes: Mapping[type[Output], str] = {
             Watch: topics.watches,
             Completion: topics.completions,
@@ -71,78 +77,98 @@ class Stepper:
 
     def __call__(self, rows: Rows, records: Iterable[SourceRecord]) -> Effects:
         """Raises StopProcess for a document that this release must not overwrite."""
-        effects, jobs = Effects(), dict[bytes, Job | None]()
-        changed: dict[bytes, Job | None] = {}
+        effects = Effects()
+        jobs, verdicts, reached = effects.jobs, effects.verdicts, effects.reached
+        changed: dict[bytes, None] = {}  # in their order
         for record in records:
-            try:
-                key, event = self._read(record)
-            except RejectRecord as error:
-                letter = DeadLetter.of(record, error.reason, str(error), by="processor")
-                effects.out.append(
-                    Outgoing(self._topics.dead_letters, letter.short_key(), letter.body(), letter.headers())
-                )
-                effects.dead_letters[error.reason] += 1
+            source, decode = self._sources[record.topic]
+            offset = reached[source] = record.offset
+            if offset <= rows.floors.get(source, -1):
+                effects.replays += 1
                 continue
-            job = jobs[key] if key in jobs else _document(rows.get(key), key)
-            role = self._roles[record.topic]
-            if job is not None and record.offset <= job.applied.get(role, -1):
+            try:
+                key, event = _read(record, decode)
+            except RejectRecord as error:
+                self._bury(effects, record, error)
+                continue
+            job = jobs[key] if key in jobs else rows.job(key)
+            if job is not None and offset <= job.applied.get(source, -1):
                 effects.replays += 1
                 jobs[key] = job
                 continue
             after, told, verdict = advance(job, event)
-            if after is not job:
-                if after is not None:
-                    applied = {**(job.applied if job is not None else {}), role: record.offset}
-                    after = after.model_copy(update={"applied": applied})
-                changed[key] = after
+            if after is not job and after is not None:
+                after = after.changed({"applied": {**(job.applied if job is not None else {}), source: offset}})
+                changed[key] = None
             jobs[key] = after
-            effects.verdicts[getattr(event, "source", event.type), verdict] += 1
-            for each in told:
-                effects.out.append(self._outgoing(key, each))
-                if isinstance(each, Completion):
-                    effects.completions.append(each)
+            verdicts[getattr(event, "source", event.type), verdict] += 1
+            if told:
+                self._tell(effects, key, told)
         self._write(effects, changed)
         return effects
 
-    def _read(self, record: SourceRecord) -> tuple[bytes, Command | Observation]:
-        if record.key is None:
-            raise RejectRecord("no_key", "key: expected the file id, got none")
-        if record.value is None:
-            raise RejectRecord("no_value", "value: expected a JSON object, got a tombstone")
-        decode = decode_command if record.topic == self._topics.commands else decode_observation
-        event: Command | Observation = decode(record.value)
-        key = event.file_id.encode()
-        if record.key != key:
-            seen = record.key[:100]
-            raise RejectRecord("wrong_key", f"key: expected the value's file_id {event.file_id}, got {seen!r}")
-        return key, event
+    def forget(self, rows: Rows, keys: Iterable[bytes], before: datetime) -> Effects:
+        """Drop the jobs that finished `before`, and remember how far their partition was read then.
 
-    def _outgoing(self, key: bytes, told: Told) -> Outgoing:
-        if isinstance(told, EndWatch):
-            return Outgoing(self._topics.watches, key, None, [])
-        return Outgoing(self._homes[type(told)], key, encode(told), headers(told))
+        Everything up to there has been applied, so what comes again from there (after an operator has put the group's
+        offsets back) is a replay, though the document that knew it is gone.
+        """
+        effects, event = Effects(), Forget(before)
+        changed: dict[bytes, None] = {}
+        floors = dict(rows.reached)
+        for key in keys:
+            job = rows.job(key)
+            after, told, verdict = advance(job, event)
+            if job is None or after is not None:
+                continue
+            changed[key] = None
+            effects.jobs[key] = None
+            effects.verdicts["retention", verdict] += 1
+            self._tell(effects, key, told)
+            for source, offset in job.applied.items():
+                floors[source] = max(offset, floors.get(source, -1))
+        self._write(effects, changed)
+        if changed:
+            effects.floors = {
+                source: offset for source, offset in floors.items() if offset > rows.floors.get(source, -1)
+            }
+            effects.out += [
+                Outgoing(self._topics.forgotten, source.encode(), b"%d" % offset, [])
+                for source, offset in effects.floors.items()
+            ]
+        return effects
 
-    def _write(self, effects: Effects, changed: Mapping[bytes, Job | None]) -> None:
+    def _bury(self, effects: Effects, record: SourceRecord, error: RejectRecord) -> None:
+        letter = DeadLetter.of(record, error.reason, str(error), by="processor")
+        effects.out.append(Outgoing(self._topics.dead_letters, letter.short_key(), letter.body(), letter.headers()))
+        effects.dead_letters[error.reason] += 1
+
+    def _tell(self, effects: Effects, key: bytes, told: Iterable[Told]) -> None:
+        for each in told:
+            if isinstance(each, EndWatch):
+                effects.out.append(Outgoing(self._topics.watches, key, None, []))
+                continue
+            effects.out.append(Outgoing(self._homes[type(each)], key, encode(each), headers(each)))
+            if type(each) is Completion:
+                effects.completions.append(each)
+
+    def _write(self, effects: Effects, changed: Iterable[bytes]) -> None:
         documents = []
-        for key, job in changed.items():
-            value = effects.rows[key] = None if job is None else encode(job)
+        for key in changed:
+            job = effects.jobs[key]
+            value = effects.documents[key] = None if job is None else encode(job)
             documents.append(Outgoing(self._topics.jobs, key, value, [] if job is None else headers(job)))
         effects.out[:0] = documents
 
 
-def _document(row: bytes | None, key: bytes) -> Job | None:
-    if row is None:
-        return None
-    try:
-        job = decode_job(row)
-    except RejectRecord as error:
-        raise StopProcess(
-            f"the document of {key.decode(errors='replace')} in the jobs topic is not one of ours ({error}): "
-            "the topic is damaged, foreign, or was written by a newer release"
-        ) from error
-    if job.format > DOCUMENT_FORMAT:
-        raise StopProcess(
-            f"the document of {job.file_id} has format {job.format}; this release knows {DOCUMENT_FORMAT}: "
-            "it is not overwritten; start the newer release"
-        )
-    return job
+def _read(record: SourceRecord, decode: Decode) -> tuple[bytes, Command | Observation]:
+    if record.key is None:
+        raise RejectRecord("no_key", "key: expected the file id, got none")
+    if record.value is None:
+        raise RejectRecord("no_value", "value: expected a JSON object, got a tombstone")
+    event = decode(record.value)
+    key = event.file_id.encode()
+    if record.key != key:
+        seen = record.key[:100]
+        raise RejectRecord("wrong_key", f"key: expected the value's file_id {event.file_id}, got {seen!r}")
+    return key, event

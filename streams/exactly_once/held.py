@@ -9,8 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.settings import KafkaSettings
+from streams.rows import Rows
 from streams.settings import EngineSettings
-from streams.step import Outgoing, Rows
+from streams.step import Outgoing
 
 MAX_BATCH_BYTES = 1 << 20
 
@@ -20,7 +21,7 @@ class HeldPartition:
 
     def __init__(self, number: int, producer: AIOKafkaProducer) -> None:
         self.number = number
-        self.rows: Rows = {}
+        self.rows = Rows()
         self._producer = producer
 
     @classmethod

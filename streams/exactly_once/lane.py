@@ -1,4 +1,7 @@
-"""A lane: what waits on one partition number, of all source topics, is one step after the other."""
+"""A lane: what waits on one partition number, of all source topics, is one step after the other.
+
+Between steps it does a chore, a slice at a time: forgetting what has finished long ago.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,12 +11,15 @@ from faust.types import TP, EventT
 
 from streams.exactly_once import metrics
 from streams.exactly_once.batch import RawRecord
-from streams.exactly_once.exits import end_process
+from streams.exactly_once.exits import end_process, end_process_after
 from streams.exactly_once.held import HeldPartition
 from streams.exactly_once.source_queue import SourceQueue, merge
 from streams.settings import EngineSettings
 
 StepFunction = Callable[[HeldPartition, list[RawRecord]], Awaitable[None]]
+
+Chore = Callable[[HeldPartition], Awaitable[float]]
+"""One slice of work on a partition; in how many seconds it wants to be called again."""
 
 
 class Place(NamedTuple):
@@ -36,14 +42,15 @@ class Lane:
 
     def __init__(
         self, held: HeldPartition, places: Mapping[TP, Place], epoch: int,
-        flow: Flow, step: StepFunction, settings: EngineSettings,
+        flow: Flow, step: StepFunction, chore: Chore, settings: EngineSettings,
     ) -> None:  # fmt: skip
         self._held, self._epoch = held, epoch
-        self._flow, self._step, self._settings = flow, step, settings
+        self._flow, self._step, self._chore, self._settings = flow, step, chore, settings
         self._queues = {tp: SourceQueue(*place) for tp, place in sorted(places.items())}
         self._more = asyncio.Event()
         self._closing = False
         self._blocked_at: float | None = None  # since when what waits has waited for another topic
+        self._chore_at = 0.0
         self._task = asyncio.create_task(self._run(), name=f"lane {held.number}")
 
     def put(self, event: EventT) -> None:
@@ -55,7 +62,7 @@ class Lane:
         queue = self._queues[tp]
         if batch.start != queue.position:
             end_process(
-                "a delivery was lost between consumer and lane",
+                "a delivery was lost between consumer and lane", "lost_delivery",
                 tp=str(tp), expected=queue.position, start=batch.start, end=batch.end,
             )  # fmt: skip
         queue.put(event)
@@ -71,31 +78,39 @@ class Lane:
         self._more.set()
         _, unfinished = await asyncio.wait({self._task}, timeout=self._settings.step_timeout)
         if unfinished:
-            end_process("a step does not end", partition=self._held.number)
+            end_process("a step does not end", "timeout", partition=self._held.number)
 
     async def _run(self) -> None:
         try:
             while not self._closing:
+                self._more.clear()
                 records, finished = merge(tuple(self._queues.values()), self._settings.step_records)
                 if records:
                     self._blocked_at = None
                     async with asyncio.timeout(self._settings.step_timeout):
                         await self._step(self._held, records)
-                elif not finished:
-                    await self._wait()
-                    continue
                 for event in finished:
                     event.ack()
-                if not self._closing:
-                    self._open_taps()
+                if self._closing:
+                    break
+                self._open_taps()
+                await self._tidy()
+                if not records and not finished:
+                    await self._wait()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - the process ends on anything
-            end_process("a step failed", partition=self._held.number, error=repr(error))
+            end_process_after(error, "a step failed", partition=self._held.number)
+
+    async def _tidy(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._chore_at:
+            async with asyncio.timeout(self._settings.step_timeout):
+                pause = await self._chore(self._held)
+            self._chore_at = loop.time() + pause
 
     async def _wait(self) -> None:
-        """For the next batch; if one waits for another topic's, not for long, whatever else comes meanwhile."""
-        self._more.clear()
+        """For the next batch or chore; if one waits for another topic, not for long, whatever else comes meanwhile."""
         now = asyncio.get_running_loop().time()
         if not any(queue.waiting for queue in self._queues.values()):
             self._blocked_at = None
@@ -103,13 +118,21 @@ class Lane:
             self._blocked_at = now
         give_up_at = None if self._blocked_at is None else self._blocked_at + self._settings.merge_timeout
         try:
-            async with asyncio.timeout_at(give_up_at):
+            async with asyncio.timeout_at(min(self._chore_at, give_up_at or self._chore_at)):
                 await self._more.wait()
         except TimeoutError:
-            metrics.MERGE_TIMEOUTS.inc()
-            self._blocked_at = None
-            for queue in self._queues.values():
-                queue.give_up()
+            if give_up_at is not None and asyncio.get_running_loop().time() >= give_up_at:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        metrics.MERGE_TIMEOUTS.inc()
+        self._blocked_at = None
+        for queue in self._queues.values():
+            queue.give_up()
+
+    def lag(self) -> dict[TP, int]:
+        """Offsets between what has been applied and the end, as far as that is known, by source partition."""
+        return {tp: queue.lag for tp, queue in self._queues.items()}
 
     def _open_taps(self) -> None:
         for tp, queue in self._queues.items():

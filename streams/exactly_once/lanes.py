@@ -3,33 +3,45 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import structlog
 from faust.types import TP, EventT
 
 from schemas.settings import KafkaSettings
 from streams.exactly_once import changelog, metrics
+from streams.exactly_once.exits import Ledger
 from streams.exactly_once.held import HeldPartition
-from streams.exactly_once.lane import Flow, Lane, Place, StepFunction
+from streams.exactly_once.lane import Chore, Flow, Lane, Place, StepFunction
+from streams.rows import Rows, check_documents
 from streams.settings import EngineSettings
 
 log = structlog.get_logger()
 
 
+class Engine(NamedTuple):
+    """What the lanes are to do, and between which topics. `chore` makes one for each lane."""
+
+    sources: frozenset[str]
+    changelog: str
+    floors: str
+    step: StepFunction
+    chore: Callable[[], Chore]
+    ends: Ledger
+
+
 class Lanes:
     """The engine's state. `assign` comes first in a rebalance, then `open`; `close` when partitions are revoked."""
 
-    def __init__(
-        self, app_id: str, kafka: KafkaSettings, changelog_topic: str, sources: frozenset[str],
-        step: StepFunction, settings: EngineSettings,
-    ) -> None:  # fmt: skip
-        self.sources = sources
+    def __init__(self, app_id: str, kafka: KafkaSettings, engine: Engine, settings: EngineSettings) -> None:
+        self.sources = engine.sources
         self.settings = settings
         self.held: dict[int, HeldPartition] = {}
         self.flow: Flow | None = None  # the consumer, once Faust has made it
         self.stopped = False
-        self._app_id, self._kafka, self._changelog, self._step = app_id, kafka, changelog_topic, step
+        self.loading = changelog.Progress()
+        self._app_id, self._kafka, self._engine = app_id, kafka, engine
         self._lanes: dict[int, Lane] = {}
         self._generation = -1
         self._assigning = asyncio.Lock()
@@ -47,7 +59,18 @@ class Lanes:
         """Why events are not being processed, or None. A worker without partitions is ready: it stands by."""
         if self.stopped:
             return "stopping"
-        return "recovering the rows of its partitions" if self._recovering else None
+        if not self._recovering:
+            return None
+        done = f": {self.loading.offsets} of {self.loading.of} offsets" if self.loading.of else ""
+        return f"recovering the rows of its partitions{done}"
+
+    def lag(self) -> dict[TP, int]:
+        """By source partition: offsets that are known of and not applied yet."""
+        return {tp: lag for lane in tuple(self._lanes.values()) for tp, lag in lane.lag().items()}
+
+    def rows(self) -> dict[int, int]:
+        """How many documents each held partition has."""
+        return {number: len(held.rows.documents) for number, held in tuple(self.held.items())}
 
     def open(self, places: Mapping[TP, Place], epoch: int) -> None:
         """Start a lane for each partition number. `places` is where each source partition was sought to."""
@@ -58,7 +81,15 @@ class Lanes:
         for tp, place in places.items():
             by_number[tp.partition][TP(*tp)] = place
         self._lanes = {
-            number: Lane(self.held[number], places_of_one, epoch, self.flow, self._step, self.settings)
+            number: Lane(
+                self.held[number],
+                places_of_one,
+                epoch,
+                self.flow,
+                self._engine.step,
+                self._engine.chore(),
+                self.settings,
+            )
             for number, places_of_one in by_number.items()
         }
         self._recovering = False
@@ -79,26 +110,43 @@ class Lanes:
             kept = wanted & set(self.held) if generation == self._generation + 1 else set()
             self._generation = generation
             await self.release(set(self.held) - kept)
-            started, new = time.monotonic(), sorted(wanted - kept)
+            new = sorted(wanted - kept)
             fenced: dict[int, HeldPartition] = {}
             try:
                 await asyncio.gather(*[self._fence(number, fenced) for number in new])
                 async with asyncio.timeout(self.settings.load_timeout):
-                    rows = await changelog.load(
-                        self._kafka, self._changelog, new, on_records=metrics.RECOVERED_RECORDS.inc
-                    )
+                    rows = await self._load(new)
             except BaseException:
                 await asyncio.gather(*[held.release() for held in fenced.values()])
                 raise
             for number, held in fenced.items():
                 held.rows = rows[number]
                 self.held[number] = held
-            metrics.HELD_PARTITIONS.set(len(self.held))
-            log.info(
-                "partitions assigned",
-                partitions=sorted(wanted), kept=sorted(kept), rows=sum(map(len, rows.values())),
-                seconds=round(time.monotonic() - started, 3),
-            )  # fmt: skip
+            for held in self.held.values():
+                held.rows.warm_limit = self.settings.warm_jobs // len(self.held)
+            log.info("partitions assigned", partitions=sorted(wanted), kept=sorted(kept))
+
+    async def _load(self, numbers: list[int]) -> dict[int, Rows]:
+        started, self.loading = time.monotonic(), changelog.Progress()
+        floors, documents = await asyncio.gather(
+            changelog.load(self._kafka, self._engine.floors, numbers),
+            changelog.load(
+                self._kafka, self._engine.changelog, numbers, check=check_documents, progress=self.loading
+            ),
+        )  # fmt: skip
+        seconds = time.monotonic() - started
+        metrics.RECOVERED_RECORDS.inc(self.loading.records)
+        if self.loading.records:
+            metrics.RECOVERY_SPEED.set(self.loading.records / seconds)
+        log.info(
+            "rows loaded",
+            partitions=numbers, rows=sum(map(len, documents.values())), records=self.loading.records,
+            seconds=round(seconds, 3),
+        )  # fmt: skip
+        return {
+            number: Rows(documents[number], {source.decode(): int(offset) for source, offset in floors[number].items()})
+            for number in numbers
+        }
 
     async def release(self, numbers: set[int]) -> None:
         """Let partitions go."""

@@ -1,6 +1,15 @@
-"""Metrics of the engine."""
+"""Metrics of the engine: Faust's sensor counts single events, of which there are none here."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Iterable
+from typing import Protocol
+
+from faust.types import TP
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streams.exactly_once.changelog import Progress
+from streams.exactly_once.exits import Ledger
 
 VOID_BATCHES = Counter(
     "rendercast_processor_void_batches_total", "Batches fetched before a rebalance and dropped after it"
@@ -11,7 +20,10 @@ MERGE_TIMEOUTS = Counter(
     "rendercast_processor_merge_timeouts_total", "Steps that no longer waited for another source topic's records"
 )
 RECOVERED_RECORDS = Counter("rendercast_processor_recovered_records_total", "Changelog records read at recovery")
-HELD_PARTITIONS = Gauge("rendercast_processor_held_partitions", "Partitions this process holds")
+RECOVERY_SPEED = Gauge(
+    "rendercast_processor_recovery_records_per_second", "Changelog records read per second at the last recovery"
+)
+ENDS = Counter("rendercast_processor_ends_total", "Ends of processes of this data directory, by reason", ["why"])
 REBALANCES = Counter("rendercast_processor_rebalances_total", "Assignments received")
 STEP_RECORDS = Histogram(
     "rendercast_processor_step_records", "Records of one step", buckets=(1, 10, 100, 1_000, 4_000, 10_000)
@@ -20,3 +32,48 @@ TRANSACTION_SECONDS = Histogram(
     "rendercast_processor_transaction_seconds", "Begin to commit of one step's transaction",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20),
 )  # fmt: skip
+
+
+class State(Protocol):
+    """What is read at a scrape, from another thread."""
+
+    loading: Progress
+
+    def lag(self) -> dict[TP, int]: ...
+
+    def rows(self) -> dict[int, int]: ...
+
+
+class LanesCollector(Collector):
+    """Gauges that are asked for when somebody scrapes, so that they cost nothing in between."""
+
+    def __init__(self, lanes: State) -> None:
+        self._lanes = lanes
+
+    def collect(self) -> Iterable[Metric]:
+        lag = GaugeMetricFamily(
+            "rendercast_processor_lag_offsets", "Offsets known of and not applied yet", labels=["topic", "partition"]
+        )
+        for tp, offsets in self._lanes.lag().items():
+            lag.add_metric([tp.topic, str(tp.partition)], offsets)
+        rows = GaugeMetricFamily("rendercast_processor_rows", "Jobs remembered", labels=["partition"])
+        held = self._lanes.rows()
+        for number, count in held.items():
+            rows.add_metric([str(number)], count)
+        loading = self._lanes.loading
+        yield from (
+            lag,
+            rows,
+            GaugeMetricFamily("rendercast_processor_held_partitions", "Partitions this process holds", len(held)),
+            GaugeMetricFamily(
+                "rendercast_processor_recovery_ratio", "Of the changelog, how much has been read",
+                loading.offsets / loading.of if loading.of else 1,
+            ),
+        )  # fmt: skip
+
+
+def watch(lanes: State, ledger: Ledger) -> None:
+    """Show this process's lanes, and how its predecessors ended."""
+    REGISTRY.register(LanesCollector(lanes))
+    for why, times in ledger.counts().items():
+        ENDS.labels(why).inc(times)

@@ -14,7 +14,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.exactly_once import metrics
-from streams.exactly_once.exits import end_process
+from streams.exactly_once.exits import end_process, end_process_after
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class BulkRecovery(Recovery):
                     return
                 end_process("recovery was cancelled")
             except BaseException as error:  # noqa: BLE001 - the process ends on anything
-                end_process("recovery failed", error=repr(error))
+                end_process_after(error, "recovery failed")
 
     async def _recover(self) -> None:
         app, consumer, generation = self.app, self.app.consumer, self._wanted_generation

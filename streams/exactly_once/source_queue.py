@@ -36,6 +36,13 @@ class SourceQueue:
         self._given_up_at = self.position
 
     @property
+    def lag(self) -> int:
+        """Offsets from the first record that waits, or from where the next batch begins, to the end."""
+        events = tuple(self._events)
+        begin = events[0].value.start if events else self.position
+        return max(0, self.end - begin)
+
+    @property
     def timestamp(self) -> int:
         """Of the next record; only where one waits."""
         first: RawRecord = self._events[0].value.records[self._taken]

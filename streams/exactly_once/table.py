@@ -7,14 +7,12 @@ from faust.stores.base import Store
 from faust.tables.table import Table
 from yarl import URL
 
-from streams.step import Rows
-
 
 class LaneStore(Store):
     """`table.data`: rows by key, both as bytes, without a copy."""
 
-    def _rows(self) -> list[Rows]:
-        return [held.rows for held in self.app.transport.lanes.held.values()]
+    def _rows(self) -> list[dict[bytes, bytes]]:
+        return [held.rows.documents for held in self.app.transport.lanes.held.values()]
 
     def get(self, key: bytes, default: Any = None) -> Any:
         return next((rows[key] for rows in self._rows() if key in rows), default)

@@ -23,7 +23,7 @@ from yarl import URL
 
 from streams.exactly_once import metrics
 from streams.exactly_once.batch import Batch, RawRecord
-from streams.exactly_once.exits import end_process
+from streams.exactly_once.exits import end_process, end_process_after
 from streams.exactly_once.lane import Place
 from streams.exactly_once.lanes import Lanes
 
@@ -111,7 +111,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
                 end_process(
                     "a source topic was deleted and made anew: its committed offset is behind its end; "
                     "the positions in the job documents are of the old topic and would hide new events",
-                    status=1, tp=str(tp), committed=committed[tp], end=end[tp],
+                    "operator", tp=str(tp), committed=committed[tp], end=end[tp],
                 )  # fmt: skip
             places[tp] = Place(max(committed[tp] or 0, begin[tp]), end[tp])
             consumer.seek(tp, places[tp].position)
@@ -122,7 +122,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             super().verify_event_path(now, tp)
 
     async def crash(self, reason: BaseException) -> None:
-        end_process("the consumer's thread crashed", error=repr(reason))
+        end_process_after(reason, "the consumer's thread crashed")
 
 
 class BatchConsumer(driver.Consumer):
@@ -185,7 +185,7 @@ class BatchConsumer(driver.Consumer):
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - the process ends on anything
-            end_process("the fetcher crashed", error=repr(error))
+            end_process_after(error, "the fetcher crashed")
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Offsets are of batches: there are no gaps between records to keep account of."""
@@ -224,7 +224,7 @@ class BatchConsumer(driver.Consumer):
         await self._lanes.release(set(self._lanes.held))
 
     async def crash(self, reason: BaseException) -> None:
-        end_process("the consumer crashed", error=repr(reason))
+        end_process_after(reason, "the consumer crashed")
 
 
 def _states(consumer: Any) -> Mapping[TP, Any]:

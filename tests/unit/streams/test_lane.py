@@ -50,10 +50,11 @@ class World:
     def __init__(self, monkeypatch):
         self.steps, self.flow, self.ended = [], Flow(), asyncio.Event()
         self.why = None
-        self.step = self.write_down
+        self.step, self.chore = self.write_down, self.nothing_to_do
         monkeypatch.setattr(room, "end_process", self.end)
+        monkeypatch.setattr(room, "end_process_after", lambda error, why, **facts: self.end(why, error=error, **facts))
 
-    def end(self, why, **facts):
+    def end(self, why, *_, **facts):
         self.why = (why, facts)
         self.ended.set()
         raise asyncio.CancelledError
@@ -61,13 +62,19 @@ class World:
     async def write_down(self, _, records):
         self.steps.append([(each.topic, each.timestamp) for each in records])
 
+    async def nothing_to_do(self, _):
+        return 3_600
+
     def lane(self, *, command_end=0, **settings):
         places = {UPSTREAM: Place(0, 0), COMMANDS: Place(0, command_end)}
 
         async def step(held, records):
             await self.step(held, records)
 
-        return Lane(SimpleNamespace(number=0), places, 1, self.flow, step, EngineSettings(**settings))
+        async def chore(held):
+            return await self.chore(held)
+
+        return Lane(SimpleNamespace(number=0), places, 1, self.flow, step, chore, EngineSettings(**settings))
 
     async def until(self, condition):
         async with asyncio.timeout(5):

@@ -1,0 +1,105 @@
+"""The documents of one partition, in memory: all of them as bytes, the ones touched last decoded as well."""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Protocol
+
+from schemas import Job
+from schemas.codec import decode_job
+from schemas.errors import RejectRecord, StopProcess
+from schemas.jobs import DOCUMENT_FORMAT
+
+WARM_JOBS = 2_500
+"""Decoded documents kept by default: the working set is the unfinished jobs; 3 KiB each."""
+
+
+class Rows:
+    """What a partition's changelog says, and nothing else: changed only after the transaction that says so.
+
+    `floors` is, by source, the highest offset that lies behind a forgotten job: whatever is at or below it is a
+    replay, though no document may remember it. `reached` is the last offset applied since this process has the rows.
+    """
+
+    __slots__ = ("_warm", "documents", "floors", "reached", "warm_limit")
+
+    def __init__(
+        self,
+        documents: dict[bytes, bytes] | None = None,
+        floors: dict[str, int] | None = None,
+        warm_limit: int = WARM_JOBS,
+    ) -> None:
+        self.documents = {} if documents is None else documents
+        self.floors = {} if floors is None else floors
+        self.reached: dict[str, int] = {}
+        self.warm_limit = warm_limit
+        self._warm: dict[bytes, Job] = {}
+
+    def job(self, key: bytes) -> Job | None:
+        """The decoded document. Raises StopProcess for one that this release must not overwrite."""
+        job = self._warm.get(key)
+        if job is None and (document := self.documents.get(key)) is not None:
+            job = decode_document(key, document)
+        return job
+
+    def write(self, documents: Mapping[bytes, bytes | None], jobs: Mapping[bytes, Job | None]) -> None:
+        """Take over changed documents (None: forgotten), and keep the jobs that were touched decoded."""
+        for key, document in documents.items():
+            if document is None:
+                self.documents.pop(key, None)
+            else:
+                self.documents[key] = document
+        warm = self._warm
+        for key, job in jobs.items():
+            warm.pop(key, None)
+            if job is not None:
+                warm[key] = job  # behind all others
+        excess = len(warm) - self.warm_limit
+        if excess > 0:
+            for key in list(islice(warm, excess + self.warm_limit // 4)):  # several at a time: a dict's front is slow
+                del warm[key]
+
+
+_HEAD, _END = b'{"file_id":"', ord("}")
+
+
+class ChangelogRecord(Protocol):
+    """What is read of a record of the changelog."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+def check_documents(records: Iterable[ChangelogRecord]) -> None:
+    """Raises StopProcess at the first record that is no document of ours under its own key.
+
+    A look at the first bytes only (`encode` writes the file id first), because a million are read at a start; a
+    document is decoded, and checked whole, when its job is next touched.
+    """
+    for record in records:
+        value = record.value
+        if value is not None and not (value.startswith(_HEAD + (record.key or b"?") + b'"') and value[-1] == _END):
+            raise StopProcess(
+                f"{record.topic}, partition {record.partition}, offset {record.offset}, key {record.key!r}: expected "
+                f"the document of that file, found {value[:80]!r}: the topic is damaged, or another one; "
+                "nothing has been written"
+            )
+
+
+def decode_document(key: bytes, document: bytes) -> Job:
+    """Raises StopProcess where it is not a document of ours, or one of a release that we cannot carry on from."""
+    try:
+        job = decode_job(document)
+    except RejectRecord as error:
+        raise StopProcess(
+            f"the document of {key.decode(errors='replace')} in the jobs topic is not one of ours ({error}): "
+            "the topic is damaged, foreign, or was written by a newer release"
+        ) from error
+    if job.format > DOCUMENT_FORMAT:
+        raise StopProcess(
+            f"the document of {job.file_id} has format {job.format}; this release knows {DOCUMENT_FORMAT}: "
+            "it is not overwritten; start the newer release"
+        )
+    return job
