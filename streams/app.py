@@ -62,7 +62,7 @@ def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorS
         await carry_out(held, stepper.forget(held.rows, keys, before))
 
     engine = Engine(
-        sources=frozenset((names.commands, names.upstream)), changelog=names.jobs, floors=names.forgotten,
+        sources={names.commands: "commands", names.upstream: "upstream"}, changelog=names.jobs, floors=names.forgotten,
         step=step, chore=lambda: Forgetting(settings.retention, forget),
         ends=Ledger(settings.data_directory),
     )  # fmt: skip

@@ -11,8 +11,10 @@ from schemas.settings import Section
 class EngineSettings(Section):
     """Of the exactly-once engine. Times in seconds unless the name says otherwise."""
 
-    fetch_min_bytes: int = Field(default=1, ge=1, description="with fetch_max_wait_ms: fewer, larger batches")
-    fetch_max_wait_ms: int = Field(default=500, ge=0)
+    fetch_min_bytes: int = Field(default=1 << 20, ge=1, description="with fetch_max_wait_ms: fewer, larger batches")
+    fetch_max_wait_ms: int = Field(
+        default=20, ge=0, description="how long a broker collects: a third of the CPU of not waiting, for 10 ms"
+    )
     max_poll_records: int = Field(default=2_000, ge=1, description="records of one batch event")
     step_records: int = Field(default=4_000, ge=1, description="records of one step, about")
     lane_records: int = Field(default=8_000, ge=1, description="waiting in a lane before its partition is paused")

@@ -76,6 +76,12 @@ class Process:
         except httpx.TransportError:
             return ""
 
+    @property
+    def memory(self) -> int:
+        """Resident memory in KiB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
     def wait_ready(self, seconds: float = 30) -> None:
         def ready() -> bool:
             assert self.status is None, self.log

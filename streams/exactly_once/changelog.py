@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.settings import KafkaSettings
 
@@ -87,6 +88,17 @@ async def load(
         gc.enable()
         await consumer.stop()
     return documents
+
+
+async def partition_counts(kafka: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
+    """How many partitions each topic has; 0 where there is no such topic."""
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.servers)
+    await client.start()
+    try:
+        described = await client.describe_topics(list(topics))
+        return {each["topic"]: len(each["partitions"]) for each in described}
+    finally:
+        await client.close()
 
 
 def _apply(documents: Documents, records: Iterable[Any]) -> None:

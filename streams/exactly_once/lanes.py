@@ -9,6 +9,7 @@ from typing import NamedTuple
 import structlog
 from faust.types import TP, EventT
 
+from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
 from streams.exactly_once import changelog, metrics
 from streams.exactly_once.exits import Ledger
@@ -21,9 +22,12 @@ log = structlog.get_logger()
 
 
 class Engine(NamedTuple):
-    """What the lanes are to do, and between which topics. `chore` makes one for each lane."""
+    """What the lanes are to do, and between which topics. `chore` makes one for each lane.
 
-    sources: frozenset[str]
+    `sources` are the topics that are read, with the names by which documents and floors know them.
+    """
+
+    sources: Mapping[str, str]
     changelog: str
     floors: str
     step: StepFunction
@@ -35,7 +39,7 @@ class Lanes:
     """The engine's state. `assign` comes first in a rebalance, then `open`; `close` when partitions are revoked."""
 
     def __init__(self, app_id: str, kafka: KafkaSettings, engine: Engine, settings: EngineSettings) -> None:
-        self.sources = engine.sources
+        self.sources = frozenset(engine.sources)
         self.settings = settings
         self.held: dict[int, HeldPartition] = {}
         self.flow: Flow | None = None  # the consumer, once Faust has made it
@@ -72,6 +76,17 @@ class Lanes:
         """How many documents each held partition has."""
         return {number: len(held.rows.documents) for number, held in tuple(self.held.items())}
 
+    async def check_topics(self) -> None:
+        """Raises StopProcess unless sources and changelog are there and cut alike.
+
+        With different numbers of partitions a job and its events would be on different workers; Faust's assignor
+        then waits in silence.
+        """
+        counts = await changelog.partition_counts(self._kafka, [*sorted(self.sources), self._engine.changelog])
+        if len(set(counts.values())) > 1 or not all(counts.values()):
+            found = ", ".join(f"{topic} {count}" for topic, count in counts.items())
+            raise StopProcess(f"the topics must be there with equal numbers of partitions, and have: {found}")
+
     def open(self, places: Mapping[TP, Place], epoch: int) -> None:
         """Start a lane for each partition number. `places` is where each source partition was sought to."""
         if self.stopped:
@@ -80,6 +95,7 @@ class Lanes:
         by_number: dict[int, dict[TP, Place]] = defaultdict(dict)
         for tp, place in places.items():
             by_number[tp.partition][TP(*tp)] = place
+            self._check_floor(tp, place)
         self._lanes = {
             number: Lane(
                 self.held[number],
@@ -93,6 +109,14 @@ class Lanes:
             for number, places_of_one in by_number.items()
         }
         self._recovering = False
+
+    def _check_floor(self, tp: TP, place: Place) -> None:
+        floor = self.held[tp.partition].rows.floors.get(self._engine.sources[tp.topic], -1)
+        if floor >= place.end:
+            raise StopProcess(
+                f"{tp.topic}, partition {tp.partition}, ends at {place.end}, but jobs of it were forgotten up to "
+                f"{floor}: it was deleted and made anew; delete {self._engine.changelog} and {self._engine.floors}, too"
+            )
 
     async def close(self) -> None:
         """Let every step in hand end; drop what waits."""

@@ -83,6 +83,13 @@ class BulkTables(TableManager):
 
     _recovery: BulkRecovery | None = None
 
+    async def on_start(self) -> None:
+        try:
+            await self.app.transport.lanes.check_topics()
+        except Exception as error:  # noqa: BLE001 - the process ends on anything
+            end_process_after(error, "the topics could not be looked at")
+        await super().on_start()
+
     @property
     def recovery(self) -> BulkRecovery:
         if self._recovery is None:
