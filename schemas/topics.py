@@ -64,9 +64,9 @@ class Topics:
         return self.prefix + "dead-letters"
 
     @property
-    def forgotten(self) -> str:
-        """The processor's own: how far each source partition was read when jobs of it were last forgotten."""
-        return self.prefix + "forgotten"
+    def positions(self) -> str:
+        """The processor's own: how far it has applied each source partition, told in every transaction."""
+        return self.prefix + "positions"
 
     def specs(self) -> tuple[TopicSpec, ...]:
         return (
@@ -79,5 +79,5 @@ class Topics:
             TopicSpec(self.storage, "delete", 7 * DAY_MS),
             TopicSpec(self.stored, "delete", 30 * DAY_MS),
             TopicSpec(self.dead_letters, "delete", 30 * DAY_MS),
-            TopicSpec(self.forgotten, "compact"),
+            TopicSpec(self.positions, "compact"),
         )

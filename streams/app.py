@@ -62,7 +62,8 @@ def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorS
         await carry_out(held, stepper.forget(held.rows, keys, before))
 
     engine = Engine(
-        sources={names.commands: "commands", names.upstream: "upstream"}, changelog=names.jobs, floors=names.forgotten,
+        sources={names.commands: "commands", names.upstream: "upstream"},
+        changelog=names.jobs, positions=names.positions,
         step=step, chore=lambda: Forgetting(settings.retention, forget),
         ends=Ledger(settings.data_directory),
     )  # fmt: skip

@@ -16,21 +16,19 @@ WARM_JOBS = 2_500
 class Rows:
     """What a partition's changelog says, and nothing else: changed only after the transaction that says so.
 
-    `floors` is, by source, the highest offset that lies behind a forgotten job: whatever is at or below it is a
-    replay, though no document may remember it. `reached` is the last offset applied since this process has the rows.
+    `positions` is, by source, the last offset applied: whatever comes at or below it is a replay.
     """
 
-    __slots__ = ("_warm", "documents", "floors", "reached", "warm_limit")
+    __slots__ = ("_warm", "documents", "positions", "warm_limit")
 
     def __init__(
         self,
         documents: dict[bytes, bytes] | None = None,
-        floors: dict[str, int] | None = None,
+        positions: dict[str, int] | None = None,
         warm_limit: int = WARM_JOBS,
     ) -> None:
         self.documents = {} if documents is None else documents
-        self.floors = {} if floors is None else floors
-        self.reached: dict[str, int] = {}
+        self.positions = {} if positions is None else positions
         self.warm_limit = warm_limit
         self._warm: dict[bytes, Job] = {}
 

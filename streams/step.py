@@ -42,8 +42,7 @@ class Effects:
 
     documents: dict[bytes, bytes | None] = field(default_factory=dict)
     jobs: dict[bytes, Job | None] = field(default_factory=dict)  # every job that was looked at, as it is now
-    floors: dict[str, int] = field(default_factory=dict)
-    reached: dict[str, int] = field(default_factory=dict)
+    positions: dict[str, int] = field(default_factory=dict)  # by source, the last offset applied
     out: list[Outgoing] = field(default_factory=list)
     completions: list[Completion] = field(default_factory=list)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by (source of the event, verdict)
@@ -52,8 +51,7 @@ class Effects:
 
     def write_to(self, rows: Rows) -> None:
         rows.write(self.documents, self.jobs)
-        rows.reached.update(self.reached)
-        rows.floors.update(self.floors)
+        rows.positions.update(self.positions)
 
 
 Decode = Callable[[bytes], Command | Observation]
@@ -78,14 +76,15 @@ class Stepper:
     def __call__(self, rows: Rows, records: Iterable[SourceRecord]) -> Effects:
         """Raises StopProcess for a document that this release must not overwrite."""
         effects = Effects()
-        jobs, verdicts, reached = effects.jobs, effects.verdicts, effects.reached
+        jobs, verdicts, positions = effects.jobs, effects.verdicts, effects.positions
         changed: dict[bytes, None] = {}  # in their order
         for record in records:
             source, decode = self._sources[record.topic]
-            offset = reached[source] = record.offset
-            if offset <= rows.floors.get(source, -1):
+            offset = record.offset
+            if offset <= rows.positions.get(source, -1):
                 effects.replays += 1
                 continue
+            positions[source] = offset
             try:
                 key, event = _read(record, decode)
             except RejectRecord as error:
@@ -104,18 +103,13 @@ class Stepper:
             verdicts[getattr(event, "source", event.type), verdict] += 1
             if told:
                 self._tell(effects, key, told)
-        self._write(effects, changed)
+        self._write(effects, changed, rows)
         return effects
 
     def forget(self, rows: Rows, keys: Iterable[bytes], before: datetime) -> Effects:
-        """Drop the jobs that finished `before`, and remember how far their partition was read then.
-
-        Everything up to there has been applied, so what comes again from there (after an operator has put the group's
-        offsets back) is a replay, though the document that knew it is gone.
-        """
+        """Drop the jobs that finished `before`. What comes again of them is a replay: the positions say so."""
         effects, event = Effects(), Forget(before)
         changed: dict[bytes, None] = {}
-        floors = dict(rows.reached)
         for key in keys:
             job = rows.job(key)
             after, told, verdict = advance(job, event)
@@ -125,17 +119,7 @@ class Stepper:
             effects.jobs[key] = None
             effects.verdicts["retention", verdict] += 1
             self._tell(effects, key, told)
-            for source, offset in job.applied.items():
-                floors[source] = max(offset, floors.get(source, -1))
-        self._write(effects, changed)
-        if changed:
-            effects.floors = {
-                source: offset for source, offset in floors.items() if offset > rows.floors.get(source, -1)
-            }
-            effects.out += [
-                Outgoing(self._topics.forgotten, source.encode(), b"%d" % offset, [])
-                for source, offset in effects.floors.items()
-            ]
+        self._write(effects, changed, rows)
         return effects
 
     def _bury(self, effects: Effects, record: SourceRecord, error: RejectRecord) -> None:
@@ -152,13 +136,19 @@ class Stepper:
             if type(each) is Completion:
                 effects.completions.append(each)
 
-    def _write(self, effects: Effects, changed: Iterable[bytes]) -> None:
+    def _write(self, effects: Effects, changed: Iterable[bytes], rows: Rows) -> None:
+        """The documents first, and behind everything how far this is: so the state and its position are one."""
         documents = []
         for key in changed:
             job = effects.jobs[key]
             value = effects.documents[key] = None if job is None else encode(job)
             documents.append(Outgoing(self._topics.jobs, key, value, [] if job is None else headers(job)))
         effects.out[:0] = documents
+        if effects.out:
+            effects.out += [
+                Outgoing(self._topics.positions, source.encode(), b"%d" % offset, [])
+                for source, offset in {**rows.positions, **effects.positions}.items()
+            ]
 
 
 def _read(record: SourceRecord, decode: Decode) -> tuple[bytes, Command | Observation]:

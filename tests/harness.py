@@ -66,10 +66,10 @@ class Process:
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples; 0 where there is none (yet, or any more)."""
-        text = self._get("/metrics")
+        text = self.get("/metrics")
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"{name}[{{ ]", line))
 
-    def _get(self, path: str) -> str:
+    def get(self, path: str) -> str:
         port = re.search(r'"monitoring_port": (\d+)', self.log)
         try:
             return httpx.get(f"http://127.0.0.1:{port[1]}{path}", timeout=5).text if port else ""
@@ -85,7 +85,7 @@ class Process:
     def wait_ready(self, seconds: float = 30) -> None:
         def ready() -> bool:
             assert self.status is None, self.log
-            return '"ready"' in self._get("/readyz")
+            return '"ready"' in self.get("/readyz")
 
         eventually(ready, seconds, f"{self.command} ready: {self.log[-2000:]}")
 

@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine from its own jars: one KRaft node, its own data directory, free ports."""
+"""Apache Kafka on this machine from its own jars: one KRaft node or a few, own data directories, free ports."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
@@ -20,22 +21,26 @@ START_SECONDS = 60
 
 _PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 log.dirs={data}
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+min.insync.replicas={min_in_sync}
+offsets.topic.replication.factor={replication}
 offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replication}
+transaction.state.log.min.isr={min_in_sync}
 transaction.state.log.num.partitions=8
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replication}
+share.coordinator.state.topic.min.isr={min_in_sync}
+broker.session.timeout.ms={session_ms}
+broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
+log.cleaner.backoff.ms=1000
 """
 
 
@@ -77,6 +82,9 @@ class LocalBroker:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port, self.controller_port = free_port(), free_port()
+        self.cluster_id = _cluster_id()
+        self.nodes: tuple[LocalBroker, ...] = (self,)  # of its cluster, by their ids; it may be the only one
+        self.heap_megabytes = 512
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,17 +93,40 @@ class LocalBroker:
 
     def start(self) -> None:
         """Returns when the broker accepts connections. Raises StopProcess with the end of its log."""
-        config = self.directory / "server.properties"
-        if not config.exists():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            config.write_text(
-                _PROPERTIES.format(port=self.port, controller_port=self.controller_port, data=self.directory / "data")
+        self.format()
+        self.launch()
+        self.wait_started()
+
+    def format(self) -> None:
+        """Write configuration and empty data, if there are none yet."""
+        if self._config.exists():
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._config.write_text(
+            _PROPERTIES.format(
+                node=self.nodes.index(self) + 1,
+                voters=",".join(
+                    f"{number}@127.0.0.1:{each.controller_port}" for number, each in enumerate(self.nodes, 1)
+                ),
+                port=self.port,
+                controller_port=self.controller_port,
+                data=self.directory / "data",
+                replication=len(self.nodes),
+                min_in_sync=max(1, len(self.nodes) - 1),
+                session_ms=9_000 if len(self.nodes) == 1 else 3_000,  # until another leader is chosen
             )
-            self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(config)).wait()
-        self._process = self._java("kafka.Kafka", str(config))
+        )
+        self._java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._config)).wait()
+
+    def launch(self) -> None:
+        """Start the process. Of a cluster none answers before most have been launched."""
+        self._process = self._java("kafka.Kafka", str(self._config))
+
+    def wait_started(self) -> None:
+        """Returns when the broker accepts connections. Raises StopProcess with the end of its log."""
         give_up = time.monotonic() + START_SECONDS
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > give_up:
+            if self._process is None or self._process.poll() is not None or time.monotonic() > give_up:
                 log = self._log.read_text(errors="replace")[-2000:]
                 self.stop()
                 raise StopProcess(f"the local Kafka broker did not start: {log}")
@@ -121,6 +152,10 @@ class LocalBroker:
             process.wait()
 
     @property
+    def _config(self) -> Path:
+        return self.directory / "server.properties"
+
+    @property
     def _log(self) -> Path:
         return self.directory / "broker.log"
 
@@ -128,7 +163,7 @@ class LocalBroker:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [
-                    "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                    "java", f"-Xmx{self.heap_megabytes}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars()}/*", main, *args,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -141,6 +176,50 @@ class LocalBroker:
                 return True
         except OSError:
             return False
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:  # a Ctrl-C in mid-start
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class LocalCluster:
+    """Several brokers, each of which may be killed and started again while the others go on.
+
+    Internal topics have a replica on every node, and any topic takes a write while one node is away.
+    """
+
+    def __init__(self, directory: Path, size: int = 3) -> None:
+        self.brokers = tuple(LocalBroker(directory / f"node-{number}") for number in range(1, size + 1))
+        for each in self.brokers:
+            each.cluster_id, each.nodes, each.heap_megabytes = self.brokers[0].cluster_id, self.brokers, 256
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(each.bootstrap_servers for each in self.brokers)
+
+    def start(self) -> None:
+        """Returns when every broker accepts connections. Raises StopProcess with the end of a log."""
+        jars()  # fetched once, before each asks for them
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(LocalBroker.format, self.brokers))
+        for each in self.brokers:
+            each.launch()
+        for each in self.brokers:
+            each.wait_started()
+
+    def stop(self) -> None:
+        """At once: with its peers gone, a node would wait for a quorum to hand over to."""
+        for each in self.brokers:
+            each.kill()
 
     def __enter__(self) -> Self:
         try:

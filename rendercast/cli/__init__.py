@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from rendercast.cli import jobs, processes, tools
+from rendercast.cli import jobs, processes, tools, verify
 from schemas.errors import StopProcess
 
 
@@ -44,6 +44,7 @@ for command in (
     tools.db,
     jobs.jobs,
     tools.parse,
+    verify.verify,
     tools.config,
 ):
     main.add_command(command)

@@ -30,10 +30,10 @@ from rendercast.demo import outcome
 from rendercast.demo.audit import Summary, audit
 from rendercast.demo.board import Board
 from rendercast.demo.plan import PlannedJob, forty_jobs, number_of_jobs
-from rendercast.demo.supervisor import Supervisor
 from rendercast.demo.upstream import Caller, Tracked, expected, reports
 from rendercast.settings import PREFIX, load
 from rendercast.simulator.settings import ALL_FAULTS
+from rendercast.supervisor import Supervisor
 from schemas import utcnow
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, TopicSettings

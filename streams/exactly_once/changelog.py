@@ -13,9 +13,6 @@ from schemas.settings import KafkaSettings
 
 Documents = dict[bytes, bytes]
 
-QUIET_ANSWERS = 3
-"""Answers of the broker at one position, each knowing of the end, after which nothing readable is left before it."""
-
 
 @dataclass(slots=True)
 class Progress:
@@ -24,15 +21,6 @@ class Progress:
     offsets: int = 0
     of: int = 0
     records: int = 0
-
-
-@dataclass(slots=True)
-class _Place:
-    begin: int
-    end: int
-    position: int = -1
-    polled_at: int | None = None
-    quiet: int = 0
 
 
 async def load(
@@ -46,8 +34,8 @@ async def load(
     """The last value of each key, by partition, as of the end of `topic` when this began; committed records only.
 
     The end is known by position, not by a count: a changelog can end in transaction markers, aborted records or
-    records that compaction took away, none of which is ever delivered. `check` sees every record before it is taken;
-    what it raises is raised here.
+    records that compaction took away, none of which is ever delivered, and all of which move the position. `check`
+    sees every record before it is taken; what it raises is raised here.
     """
     documents: dict[int, Documents] = {number: {} for number in partitions}
     if not documents:
@@ -69,21 +57,18 @@ async def load(
         begin, end = await asyncio.gather(consumer.beginning_offsets(tps), consumer.end_offsets(tps))
         for tp in tps:
             consumer.seek(tp, begin[tp])
-        places = {tp: _Place(begin[tp], end[tp]) for tp in tps}
-        progress.of = sum(place.end - place.begin for place in places.values())
-        unread = {tp: place for tp, place in places.items() if place.begin < place.end}
+        progress.of = sum(end[tp] - begin[tp] for tp in tps)
+        unread = {tp for tp in tps if begin[tp] < end[tp]}
         while unread:
             for tp, records in (await consumer.getmany(*unread, timeout_ms=50, max_records=20_000)).items():
                 check(records)
                 _apply(documents[tp.partition], records)
                 progress.records += len(records)
-            for tp, place in list(unread.items()):
-                if await _is_at_end(consumer, tp, place):
-                    del unread[tp]
-                    consumer.pause(tp)
-            progress.offsets = sum(
-                (place.end if tp not in unread else place.position) - place.begin for tp, place in places.items()
-            )
+            positions = {tp: await consumer.position(tp) for tp in tps}
+            progress.offsets = sum(min(positions[tp], end[tp]) - begin[tp] for tp in tps)
+            at_end = {tp for tp in unread if positions[tp] >= end[tp]}
+            unread -= at_end
+            consumer.pause(*at_end)
     finally:
         gc.enable()
         await consumer.stop()
@@ -107,15 +92,3 @@ def _apply(documents: Documents, records: Iterable[Any]) -> None:
             documents.pop(record.key, None)
         else:
             documents[record.key] = record.value
-
-
-async def _is_at_end(consumer: AIOKafkaConsumer, tp: TopicPartition, place: _Place) -> bool:
-    position = await consumer.position(tp)
-    polled_at = consumer.last_poll_timestamp(tp)
-    knows_end = (consumer.last_stable_offset(tp) or 0) >= place.end
-    if position == place.position:
-        place.quiet += polled_at != place.polled_at and knows_end
-    else:
-        place.quiet = 0
-    place.position, place.polled_at = position, polled_at
-    return position >= place.end or place.quiet >= QUIET_ANSWERS

@@ -29,7 +29,7 @@ class Engine(NamedTuple):
 
     sources: Mapping[str, str]
     changelog: str
-    floors: str
+    positions: str
     step: StepFunction
     chore: Callable[[], Chore]
     ends: Ledger
@@ -95,7 +95,10 @@ class Lanes:
         by_number: dict[int, dict[TP, Place]] = defaultdict(dict)
         for tp, place in places.items():
             by_number[tp.partition][TP(*tp)] = place
-            self._check_floor(tp, place)
+            self._check_position(tp, place)
+        for number, found in by_number.items():
+            if len(found) < len(self.sources):
+                raise RuntimeError(f"partition {number} is assigned of {sorted(tp.topic for tp in found)} only")
         self._lanes = {
             number: Lane(
                 self.held[number],
@@ -110,12 +113,12 @@ class Lanes:
         }
         self._recovering = False
 
-    def _check_floor(self, tp: TP, place: Place) -> None:
-        floor = self.held[tp.partition].rows.floors.get(self._engine.sources[tp.topic], -1)
-        if floor >= place.end:
+    def _check_position(self, tp: TP, place: Place) -> None:
+        applied = self.held[tp.partition].rows.positions.get(self._engine.sources[tp.topic], -1)
+        if applied >= place.end:
             raise StopProcess(
-                f"{tp.topic}, partition {tp.partition}, ends at {place.end}, but jobs of it were forgotten up to "
-                f"{floor}: it was deleted and made anew; delete {self._engine.changelog} and {self._engine.floors}, too"
+                f"{tp.topic}, partition {tp.partition}, ends at {place.end}, but was applied up to {applied}: it was "
+                f"deleted and made anew; delete {self._engine.changelog} and {self._engine.positions}, too"
             )
 
     async def close(self) -> None:
@@ -152,8 +155,8 @@ class Lanes:
 
     async def _load(self, numbers: list[int]) -> dict[int, Rows]:
         started, self.loading = time.monotonic(), changelog.Progress()
-        floors, documents = await asyncio.gather(
-            changelog.load(self._kafka, self._engine.floors, numbers),
+        positions, documents = await asyncio.gather(
+            changelog.load(self._kafka, self._engine.positions, numbers),
             changelog.load(
                 self._kafka, self._engine.changelog, numbers, check=check_documents, progress=self.loading
             ),
@@ -168,7 +171,9 @@ class Lanes:
             seconds=round(seconds, 3),
         )  # fmt: skip
         return {
-            number: Rows(documents[number], {source.decode(): int(offset) for source, offset in floors[number].items()})
+            number: Rows(
+                documents[number], {source.decode(): int(offset) for source, offset in positions[number].items()}
+            )
             for number in numbers
         }
 

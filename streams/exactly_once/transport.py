@@ -66,7 +66,10 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         self, consumer: Any, active_partitions: Iterable[TP] | None,
         timeout: float | None = None, max_records: int | None = None,  # noqa: ASYNC109 - Faust's signature
     ) -> Fetched:  # fmt: skip
-        """Records, and the positions of every partition that moved."""
+        """Records, and the positions of every active partition, whether it moved in this fetch or in one that was lost.
+
+        A fetch that waits while a rebalance passes returns, into the void, what was fetched after it.
+        """
         active = frozenset(active_partitions or ())  # Faust's set is live, and aiokafka takes an empty one for "all"
         if not active:
             with consumer._subscription.fetch_context():
@@ -78,17 +81,22 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         states = {tp: state for tp, state in _states(consumer).items() if tp in active}
         return Fetched(
             records,
-            {
-                tp: Span(before.get(tp), state._position)
-                for tp, state in states.items()
-                if state._position != before.get(tp)
-            },
+            {tp: Span(before.get(tp), state._position) for tp, state in states.items() if state.has_valid_position},
             {
                 TP(*tp): state.lso
                 for tp, state in states.items()
                 if state.lso is not None and tp.topic in self.transport.lanes.sources
             },
         )
+
+    async def first_offset(self, tp: TP) -> int:
+        """Of the records that are still there."""
+        found: int = await self.call_thread(self._first_offset, tp)
+        return found
+
+    async def _first_offset(self, tp: TP) -> int:
+        begin = await self._ensure_consumer().beginning_offsets([tp])
+        return int(begin[tp])
 
     async def seek_sources(self, sources: frozenset[str]) -> dict[TP, Place]:
         """Go to the committed offsets of the source topics; where each was sought to, and where it ends."""
@@ -113,6 +121,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
                     "the positions in the job documents are of the old topic and would hide new events",
                     "operator", tp=str(tp), committed=committed[tp], end=end[tp],
                 )  # fmt: skip
+            if committed[tp] is not None:
+                tell_of_hole(tp, committed[tp], begin[tp])
             places[tp] = Place(max(committed[tp] or 0, begin[tp]), end[tp])
             consumer.seek(tp, places[tp].position)
         return places
@@ -134,7 +144,6 @@ class BatchConsumer(driver.Consumer):
         self._epoch = 0
         self._next: dict[TP, int] = {}  # where the next fetch has to begin
         self._sought: dict[TP, Place] = {}
-        self._refetched: dict[TP, tuple[int, int | None]] = {}
         super().__init__(transport, *args, **kwargs)
 
     def _new_consumer_thread(self) -> BatchThread:
@@ -149,28 +158,33 @@ class BatchConsumer(driver.Consumer):
             if self.should_stop or not self.flow_active or epoch != self._epoch:
                 return  # fetched before the rebalance
             expected, records = self._next.get(tp), fetched.records.get(tp, [])
-            if expected is None:
-                continue  # not sought yet
-            if not _continues(expected, start, end, records) and await self._look_again(tp, expected, start):
+            if expected is None or start == end == expected:
+                continue  # not sought yet, or nothing new
+            if _continues(expected, start, end, records):
+                reached = end
+                if not records or records[0].offset > expected:  # markers of transactions, or something is gone
+                    tell_of_hole(tp, expected, min(await self._thread.first_offset(tp), end))
+            else:
+                reached, records = await self._look_again(tp, expected, start), []
+            if reached == expected or epoch != self._epoch:
                 continue
-            self._next[tp] = end
+            self._next[tp] = reached
             self._read_offset[tp] = None  # switches off Faust's check of the order of single records
             ends = {each: known for each, known in fetched.ends.items() if each.partition == tp.partition}
-            yield tp, self._message(tp, Batch(epoch, expected, end, records, ends))
+            yield tp, self._message(tp, Batch(epoch, expected, reached, records, ends))
 
-    async def _look_again(self, tp: TP, expected: int, start: int | None) -> bool:
-        """Something was fetched and not delivered: seek back, once. False where it is gone for good (retention)."""
+    async def _look_again(self, tp: TP, expected: int, start: int | None) -> int:
+        """Something was fetched and not delivered: go back to it. The position then; it is later where that is gone."""
         metrics.REFETCHES.inc()
         log.warning("positions do not follow each other", tp=str(tp), expected=expected, got=start)
-        if self._refetched.get(tp) == (expected, start):
-            metrics.HOLES.inc()
-            return False
-        self._refetched[tp] = (expected, start)
         try:
-            await self._thread.seek_wait({tp: expected})
+            position: int = max(expected, await self._thread.first_offset(tp))
+            await self._thread.seek_wait({tp: position})
         except IllegalStateError:
             log.info("partition was taken away meanwhile", tp=str(tp))
-        return True
+            return expected
+        tell_of_hole(tp, expected, position)
+        return position
 
     def _message(self, tp: TP, batch: Batch) -> ConsumerMessage:
         timestamp = batch.records[-1].timestamp / 1000 if batch.records else None
@@ -205,7 +219,7 @@ class BatchConsumer(driver.Consumer):
     def open_sources(self) -> None:
         """The rows are there and the sources sought: start the lanes and let batches through."""
         places, self._sought = self._sought, {}
-        self._next, self._refetched = {tp: place.position for tp, place in places.items()}, {}
+        self._next = {tp: place.position for tp, place in places.items()}
         self._lanes.open(places, self._epoch)
         self.resume_partitions(ensure_TPset(places))
 
@@ -230,6 +244,13 @@ class BatchConsumer(driver.Consumer):
 def _states(consumer: Any) -> Mapping[TP, Any]:
     subscription = consumer._subscription.subscription
     return subscription.assignment._tp_state if subscription and subscription.assignment else {}
+
+
+def tell_of_hole(tp: TP, expected: int, first: int) -> None:
+    """Retention was quicker than this worker: nothing can bring back what lay before `first`."""
+    if first > expected:
+        metrics.HOLES.inc(first - expected)
+        log.error("records were deleted by retention before they were read", tp=str(tp), first=expected, next=first)
 
 
 def _continues(expected: int, start: int | None, end: int, records: list[RawRecord]) -> bool:

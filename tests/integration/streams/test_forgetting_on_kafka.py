@@ -79,9 +79,9 @@ async def feed(kafka, topics, number):
     await producer.start()
     try:
         for topic, values in ((topics.names.commands, commands), (topics.names.upstream, results)):
-            for number in range(topics.partitions):
-                mine = ids[number :: topics.partitions] * (len(values) // len(ids))
-                await send(producer, topic, number, zip(mine, values[number :: topics.partitions], strict=True))
+            for partition in range(topics.partitions):
+                mine = ids[partition :: topics.partitions] * (len(values) // len(ids))
+                await send(producer, topic, partition, zip(mine, values[partition :: topics.partitions], strict=True))
     finally:
         await producer.stop()
 

@@ -100,5 +100,5 @@ def test_the_topics_have_the_names_and_keeping_of_the_documentation():
         "render.storage": {"cleanup.policy": "delete", "retention.ms": "604800000"},
         "render.stored": {"cleanup.policy": "delete", "retention.ms": "2592000000"},
         "render.dead-letters": {"cleanup.policy": "delete", "retention.ms": "2592000000"},
-        "render.forgotten": {"cleanup.policy": "compact"},
+        "render.positions": {"cleanup.policy": "compact"},
     }

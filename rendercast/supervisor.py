@@ -31,11 +31,28 @@ class Child:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - ourselves
                 [sys.executable, "-m", "rendercast", *self.arguments],
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,  # a Ctrl-C in the terminal is the demo's to handle
+                start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle
             )  # fmt: skip
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        assert self.process is not None
+        return self.process.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it; a process that has ended takes none."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL; returns when it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-1500:]
@@ -55,8 +72,8 @@ class Supervisor:
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(PREFIX)},
             **self.settings,
-            **{f"{PREFIX}{key.upper()}": str(value) for key, value in settings.items()},
             f"{PREFIX}MONITORING__PORT": str(port),
+            **{f"{PREFIX}{key.upper()}": str(value) for key, value in settings.items()},
         }
         child = Child(name, arguments, environment, self.directory / f"{name}.log", port)
         self.children[name] = child
@@ -78,6 +95,7 @@ class Supervisor:
         for process in running:
             if process.poll() is None:
                 process.terminate()
+                process.send_signal(signal.SIGCONT)  # one that is frozen takes no other signal
         give_up = time.monotonic() + STOP_SECONDS
         for process in running:
             try:
