@@ -31,6 +31,24 @@ demo: setup ## Run the whole path on a real Kafka and check it (ARGS=--json, ARG
 test: lint ## Lint, then all tests on a real Kafka (ARGS='-k name' narrows them)
 	$(BIN)/pytest $(ARGS)
 
+.PHONY: verify
+verify: setup ## Prove the processor's promise on a real Kafka, two minutes (ARGS='--seed N', see rendercast verify --help)
+	@$(BIN)/rendercast verify --jobs 800 --seconds 45 --faults all $(ARGS)
+
+.PHONY: prove
+prove: setup ## Switch each guard off and expect its tests to fail (ARGS=--quick: those without a broker)
+	$(BIN)/python -m tests.prove $(ARGS)
+
+.PHONY: chaos
+chaos: setup ## The same as verify for ten minutes, and 200,000 jobs through a short retention
+	$(BIN)/rendercast verify --jobs 10000 --workers 3 --seconds 600 --faults all $(ARGS)
+	RENDERCAST_TEST_JOBS=200000 $(BIN)/pytest tests/integration/streams/test_forgetting_on_kafka.py
+
+.PHONY: bench bench-processor
+bench: bench-processor ## All benchmarks (SCALE=0.1: a tenth, for a quick look)
+bench-processor: setup ## The processor against other engines: same events, same rule, same broker
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.processor $(ARGS)
+
 .PHONY: lint
 lint: setup ## Ruff, mypy --strict, the import rules, the compose file and the workflow against their schemas
 	$(BIN)/ruff check .

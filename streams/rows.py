@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import orjson
 
 from schemas import Job
 from schemas.codec import decode_job
@@ -13,10 +15,28 @@ WARM_JOBS = 2_500
 """Decoded documents kept by default: the working set is the unfinished jobs; 3 KiB each."""
 
 
+class Position(NamedTuple):
+    """The last record applied of a source partition. Its time (milliseconds) tells the topic from one made anew."""
+
+    offset: int
+    timestamp: int
+
+    def encode(self) -> bytes:
+        return orjson.dumps(self._asdict())
+
+    @classmethod
+    def decode(cls, value: bytes) -> "Position":
+        """Raises StopProcess."""
+        try:
+            return cls(**orjson.loads(value))
+        except (TypeError, ValueError) as error:
+            raise StopProcess(f"the positions topic is damaged, or another one: found {value[:80]!r}") from error
+
+
 class Rows:
     """What a partition's changelog says, and nothing else: changed only after the transaction that says so.
 
-    `positions` is, by source, the last offset applied: whatever comes at or below it is a replay.
+    `positions` are by source: whatever comes at or below one is a replay.
     """
 
     __slots__ = ("_warm", "documents", "positions", "warm_limit")
@@ -24,7 +44,7 @@ class Rows:
     def __init__(
         self,
         documents: dict[bytes, bytes] | None = None,
-        positions: dict[str, int] | None = None,
+        positions: dict[str, Position] | None = None,
         warm_limit: int = WARM_JOBS,
     ) -> None:
         self.documents = {} if documents is None else documents

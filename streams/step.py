@@ -14,7 +14,7 @@ from schemas.headers import Headers, headers
 from schemas.topics import Topics
 from streams.machine import Forget, advance
 from streams.outputs import EndWatch, Told
-from streams.rows import Rows
+from streams.rows import Position, Rows
 
 
 class SourceRecord(Protocol):
@@ -23,6 +23,7 @@ class SourceRecord(Protocol):
     topic: str
     partition: int
     offset: int
+    timestamp: int
     key: bytes | None
     value: bytes | None
 
@@ -42,7 +43,7 @@ class Effects:
 
     documents: dict[bytes, bytes | None] = field(default_factory=dict)
     jobs: dict[bytes, Job | None] = field(default_factory=dict)  # every job that was looked at, as it is now
-    positions: dict[str, int] = field(default_factory=dict)  # by source, the last offset applied
+    positions: dict[str, Position] = field(default_factory=dict)  # by source
     out: list[Outgoing] = field(default_factory=list)
     completions: list[Completion] = field(default_factory=list)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by (source of the event, verdict)
@@ -76,15 +77,17 @@ class Stepper:
     def __call__(self, rows: Rows, records: Iterable[SourceRecord]) -> Effects:
         """Raises StopProcess for a document that this release must not overwrite."""
         effects = Effects()
-        jobs, verdicts, positions = effects.jobs, effects.verdicts, effects.positions
+        jobs, verdicts = effects.jobs, effects.verdicts
+        applied = {source: position.offset for source, position in rows.positions.items()}
+        last: dict[str, SourceRecord] = {}
         changed: dict[bytes, None] = {}  # in their order
         for record in records:
             source, decode = self._sources[record.topic]
             offset = record.offset
-            if offset <= rows.positions.get(source, -1):
+            if offset <= applied.get(source, -1):
                 effects.replays += 1
                 continue
-            positions[source] = offset
+            last[source] = record
             try:
                 key, event = _read(record, decode)
             except RejectRecord as error:
@@ -103,6 +106,7 @@ class Stepper:
             verdicts[getattr(event, "source", event.type), verdict] += 1
             if told:
                 self._tell(effects, key, told)
+        effects.positions = {source: Position(record.offset, record.timestamp) for source, record in last.items()}
         self._write(effects, changed, rows)
         return effects
 
@@ -146,8 +150,8 @@ class Stepper:
         effects.out[:0] = documents
         if effects.out:
             effects.out += [
-                Outgoing(self._topics.positions, source.encode(), b"%d" % offset, [])
-                for source, offset in {**rows.positions, **effects.positions}.items()
+                Outgoing(self._topics.positions, source.encode(), position.encode(), [])
+                for source, position in {**rows.positions, **effects.positions}.items()
             ]
 
 

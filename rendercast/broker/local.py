@@ -36,7 +36,7 @@ transaction.state.log.min.isr={min_in_sync}
 transaction.state.log.num.partitions=8
 share.coordinator.state.topic.replication.factor={replication}
 share.coordinator.state.topic.min.isr={min_in_sync}
-broker.session.timeout.ms={session_ms}
+broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
@@ -113,7 +113,6 @@ class LocalBroker:
                 data=self.directory / "data",
                 replication=len(self.nodes),
                 min_in_sync=max(1, len(self.nodes) - 1),
-                session_ms=9_000 if len(self.nodes) == 1 else 3_000,  # until another leader is chosen
             )
         )
         self._java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._config)).wait()

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from schemas.settings import KafkaSettings
 
 Documents = dict[bytes, bytes]
+
+LOOK_SECONDS = 15
 
 
 @dataclass(slots=True)
@@ -73,6 +75,32 @@ async def load(
         gc.enable()
         await consumer.stop()
     return documents
+
+
+async def timestamps(kafka: KafkaSettings, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+    """The time of the record at an offset of each partition, in milliseconds; None where there is no such record."""
+    found: dict[TopicPartition, int | None] = {}
+    if not offsets:
+        return found
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.servers, isolation_level="read_committed", enable_auto_commit=False,
+        auto_offset_reset="earliest", fetch_max_wait_ms=50,
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        consumer.assign(list(offsets))
+        for tp, offset in offsets.items():
+            consumer.seek(tp, offset)
+        async with asyncio.timeout(LOOK_SECONDS):
+            while missing := [tp for tp in offsets if tp not in found]:
+                for tp, records in (await consumer.getmany(*missing, timeout_ms=50)).items():
+                    found[tp] = records[0].timestamp if records[0].offset == offsets[tp] else None
+                for tp in missing:
+                    if tp not in found and await consumer.position(tp) > offsets[tp]:
+                        found[tp] = None
+    finally:
+        await consumer.stop()
+    return found
 
 
 async def partition_counts(kafka: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:

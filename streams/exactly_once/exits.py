@@ -62,7 +62,7 @@ def end_process_after(error: BaseException, words: str, **facts: object) -> NoRe
     """End it because of an exception, which is classed."""
     match error:
         case StopProcess():
-            end_process(str(error), "operator", **facts)
+            end_process(str(error), "operator", **facts, **error.facts)
         case ProducerFenced() | InvalidProducerEpoch():
             end_process("another worker has taken the partition", "fenced", **facts)
         case KafkaError():

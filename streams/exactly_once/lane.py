@@ -27,6 +27,7 @@ class Place(NamedTuple):
 
     position: int
     end: int
+    is_committed: bool = True
 
 
 class Flow(Protocol):
@@ -46,7 +47,7 @@ class Lane:
     ) -> None:  # fmt: skip
         self._held, self._epoch = held, epoch
         self._flow, self._step, self._chore, self._settings = flow, step, chore, settings
-        self._queues = {tp: SourceQueue(*place) for tp, place in sorted(places.items())}
+        self._queues = {tp: SourceQueue(place.position, place.end) for tp, place in sorted(places.items())}
         self._more = asyncio.Event()
         self._closing = False
         self._blocked_at: float | None = None  # since when what waits has waited for another topic

@@ -15,7 +15,7 @@ from streams.exactly_once import changelog, metrics
 from streams.exactly_once.exits import Ledger
 from streams.exactly_once.held import HeldPartition
 from streams.exactly_once.lane import Chore, Flow, Lane, Place, StepFunction
-from streams.rows import Rows, check_documents
+from streams.rows import Position, Rows, check_documents
 from streams.settings import EngineSettings
 
 log = structlog.get_logger()
@@ -95,7 +95,6 @@ class Lanes:
         by_number: dict[int, dict[TP, Place]] = defaultdict(dict)
         for tp, place in places.items():
             by_number[tp.partition][TP(*tp)] = place
-            self._check_position(tp, place)
         for number, found in by_number.items():
             if len(found) < len(self.sources):
                 raise RuntimeError(f"partition {number} is assigned of {sorted(tp.topic for tp in found)} only")
@@ -113,12 +112,31 @@ class Lanes:
         }
         self._recovering = False
 
-    def _check_position(self, tp: TP, place: Place) -> None:
-        applied = self.held[tp.partition].rows.positions.get(self._engine.sources[tp.topic], -1)
-        if applied >= place.end:
+    async def check_sources(self, places: Mapping[TP, Place]) -> None:
+        """Raises StopProcess where a source topic is not the one that was applied, but was deleted and made anew.
+
+        Its offsets begin again at 0, and what has been applied would hide its events. Kafka forgets a group's offsets
+        with the topic, so a partition without one is looked at: the record that was applied last has to be there.
+        """
+        applied = {
+            tp: position
+            for tp in places
+            if (position := self.held[tp.partition].rows.positions.get(self._engine.sources[tp.topic]))
+        }
+        made_anew = {tp for tp, position in applied.items() if position.offset >= places[tp].end}
+        doubtful = {
+            tp: position.offset
+            for tp, position in applied.items()
+            if tp not in made_anew and not places[tp].is_committed and places[tp].position <= position.offset
+        }
+        for tp, found in (await changelog.timestamps(self._kafka, doubtful)).items():
+            if found != applied[tp].timestamp:
+                made_anew.add(tp)
+        if made_anew:
             raise StopProcess(
-                f"{tp.topic}, partition {tp.partition}, ends at {place.end}, but was applied up to {applied}: it was "
-                f"deleted and made anew; delete {self._engine.changelog} and {self._engine.positions}, too"
+                "a source topic was deleted and made anew, and what was applied of the old one would hide its events: "
+                f"delete {self._engine.changelog} and {self._engine.positions}, too",
+                partitions=sorted(f"{tp.topic}-{tp.partition}" for tp in made_anew),
             )
 
     async def close(self) -> None:
@@ -172,7 +190,8 @@ class Lanes:
         )  # fmt: skip
         return {
             number: Rows(
-                documents[number], {source.decode(): int(offset) for source, offset in positions[number].items()}
+                documents[number],
+                {source.decode(): Position.decode(value) for source, value in positions[number].items()},
             )
             for number in numbers
         }

@@ -123,7 +123,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
                 )  # fmt: skip
             if committed[tp] is not None:
                 tell_of_hole(tp, committed[tp], begin[tp])
-            places[tp] = Place(max(committed[tp] or 0, begin[tp]), end[tp])
+            places[tp] = Place(max(committed[tp] or 0, begin[tp]), end[tp], committed[tp] is not None)
             consumer.seek(tp, places[tp].position)
         return places
 
@@ -213,6 +213,7 @@ class BatchConsumer(driver.Consumer):
         epoch = self._epoch
         places = await self._thread.seek_sources(self._lanes.sources)
         if epoch == self._epoch:
+            await self._lanes.check_sources(places)
             self._sought = places
             self._committed_offset.update({TP(*tp): place.position or None for tp, place in places.items()})
 
