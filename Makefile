@@ -47,7 +47,7 @@ chaos: setup ## The same as verify for ten minutes, and 200,000 jobs through a s
 .PHONY: bench bench-processor
 bench: bench-processor ## All benchmarks (SCALE=0.1: a tenth, for a quick look)
 bench-processor: setup ## The processor against other engines: same events, same rule, same broker
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.processor $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.processor $(ARGS)
 
 .PHONY: lint
 lint: setup ## Ruff, mypy --strict, the import rules, the compose file and the workflow against their schemas
@@ -67,6 +67,7 @@ format: setup ## Let ruff write the code's form
 lock: ## Make the hash locks anew from pyproject.toml (needs uv)
 	uv pip compile $(COMPILE) --extra dev pyproject.toml -o requirements-dev.lock
 	uv pip compile $(COMPILE) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
+	uv pip compile $(COMPILE) --constraint requirements-dev.lock --override requirements-peers.in requirements-peers.in -o requirements-peers.lock
 
 .PHONY: clean
 clean: ## Remove what the targets made

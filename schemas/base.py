@@ -64,7 +64,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 
-Url = Annotated[str, StringConstraints(pattern=r"^[hH][tT][tT][pP][sS]?://[^\s/]", max_length=8_000)]
+Url = Annotated[str, StringConstraints(pattern=r"^[hH][tT][tT][pP][sS]?://[^\s/]", max_length=4_000)]
 """A URL as the upstream wrote it, byte for byte (backslashes and all; see upstream.md): encode only to fetch."""
 
 Timestamp = Annotated[AwareDatetime, WrapValidator(_timestamp)]

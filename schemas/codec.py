@@ -31,8 +31,12 @@ def timestamp(value: datetime) -> str:
     return _quoted(value)[1:-1].decode()
 
 
+NOTHING: tuple[()] = ()
+"""There is one empty tuple in CPython. An empty list on the wire would mean the same as none."""
+
+
 def _fields(record: Record) -> dict[str, object]:
-    return {name: value for name, value in record.__dict__.items() if value is not None}
+    return {name: value for name, value in record.__dict__.items() if value is not None and value is not NOTHING}
 
 
 def _wire(value: object) -> object:

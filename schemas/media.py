@@ -1,6 +1,5 @@
 """Which kind of media a URL leads to, as far as it can be told without fetching it."""
 
-from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from schemas.base import Kind
@@ -23,7 +22,9 @@ def extension(url: str) -> str:
         path = urlsplit(url).path
     except ValueError:
         return ""
-    return PurePosixPath(path.replace("\\", "/")).suffix.lower()
+    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    stem, _, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if stem and suffix else ""
 
 
 def kind_of_type(name: object) -> Kind | None:

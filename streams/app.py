@@ -90,7 +90,7 @@ async def carry_out(held: HeldPartition, effects: Effects) -> None:
 def count(effects: Effects) -> None:
     """Tell Prometheus what a committed step has done."""
     for (source, verdict), times in effects.verdicts.items():
-        metrics.EVENTS.labels(source, verdict).inc(times)
+        metrics.events(source, verdict).inc(times)
     for reason, times in effects.dead_letters.items():
         metrics.DEAD_LETTERS.labels(reason).inc(times)
     metrics.REPLAYS.inc(effects.replays)

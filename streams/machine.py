@@ -346,7 +346,8 @@ def _moved(job: Job, event: Observation, **fields: Any) -> Advance:
 def _end(job: Job, at: datetime, outcome: Outcome, reason: Reason | None, **fields: Any) -> Job:
     status = "completed" if outcome == "completed" else "error"
     return _changed(
-        job, at, status=status, outcome=outcome, reason=reason, finished_at=at, watching=False, **fields
+        job, at, status=status, outcome=outcome, reason=reason, finished_at=at, watching=False, estimate_seconds=None,
+        **fields
     )  # fmt: skip
 
 

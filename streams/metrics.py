@@ -1,10 +1,13 @@
 """Metrics of the processor's rules. The engine's stand in `streams.exactly_once.metrics`."""
 
+import functools
+
 from prometheus_client import Counter, Histogram
 
 EVENTS = Counter(
     "rendercast_processor_events_total", "Events applied, by what told and what came of it", ["source", "verdict"]
 )
+events = functools.cache(EVENTS.labels)
 OUTCOMES = Counter("rendercast_processor_outcomes_total", "Outcomes announced", ["outcome", "source", "late"])
 REPLAYS = Counter("rendercast_processor_replays_total", "Events skipped because the job's document has them already")
 DEAD_LETTERS = Counter("rendercast_processor_dead_letters_total", "Records that can never work", ["reason"])

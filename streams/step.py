@@ -28,6 +28,9 @@ class SourceRecord(Protocol):
     value: bytes | None
 
 
+NO_HEADERS: Headers = []
+
+
 class Outgoing(NamedTuple):
     """A record to send; a value of None is a tombstone."""
 
@@ -134,7 +137,7 @@ class Stepper:
     def _tell(self, effects: Effects, key: bytes, told: Iterable[Told]) -> None:
         for each in told:
             if isinstance(each, EndWatch):
-                effects.out.append(Outgoing(self._topics.watches, key, None, []))
+                effects.out.append(Outgoing(self._topics.watches, key, None, NO_HEADERS))
                 continue
             effects.out.append(Outgoing(self._homes[type(each)], key, encode(each), headers(each)))
             if type(each) is Completion:
@@ -146,11 +149,11 @@ class Stepper:
         for key in changed:
             job = effects.jobs[key]
             value = effects.documents[key] = None if job is None else encode(job)
-            documents.append(Outgoing(self._topics.jobs, key, value, [] if job is None else headers(job)))
+            documents.append(Outgoing(self._topics.jobs, key, value, NO_HEADERS))
         effects.out[:0] = documents
         if effects.out:
             effects.out += [
-                Outgoing(self._topics.positions, source.encode(), position.encode(), [])
+                Outgoing(self._topics.positions, source.encode(), position.encode(), NO_HEADERS)
                 for source, position in {**rows.positions, **effects.positions}.items()
             ]
 

@@ -1,7 +1,6 @@
 """Reading partitions of a compacted topic in bulk: 300,000 records a second, against 14,000 through Faust."""
 
 import asyncio
-import gc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +51,6 @@ async def load(
         max_partition_fetch_bytes=4 << 20,
     )
     tps = [TopicPartition(topic, number) for number in documents]
-    gc.disable()  # a million new rows are no garbage; collecting costs half of the time
     try:
         await consumer.start()
         consumer.assign(tps)
@@ -72,7 +70,6 @@ async def load(
             unread -= at_end
             consumer.pause(*at_end)
     finally:
-        gc.enable()
         await consumer.stop()
     return documents
 

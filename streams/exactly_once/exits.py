@@ -50,19 +50,21 @@ def remember_in(ledger: Ledger) -> None:
 
 def end_process(words: str, why: Why = "crash", **facts: object) -> NoReturn:
     """Say why, and end at once: no handler, no buffer, no other task runs after this."""
-    log.critical("process ends", why=words, cause=why, **facts)
-    for ledger in _ledgers:
-        ledger.add(why)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1 if why == "operator" else EXIT_STATUS)
+    try:
+        log.critical("process ends", why=words, cause=why, **facts)
+        for ledger in _ledgers:
+            ledger.add(why)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:  # a full disk or a closed pipe must not keep it alive
+        os._exit(1 if why == "operator" else EXIT_STATUS)
 
 
 def end_process_after(error: BaseException, words: str, **facts: object) -> NoReturn:
     """End it because of an exception, which is classed."""
     match error:
         case StopProcess():
-            end_process(str(error), "operator", **facts, **error.facts)
+            end_process(str(error), "operator", **{**error.facts, **facts})
         case ProducerFenced() | InvalidProducerEpoch():
             end_process("another worker has taken the partition", "fenced", **facts)
         case KafkaError():

@@ -59,8 +59,7 @@ class HeldPartition:
                 if batch is not None:
                     sent.append(await producer.send_batch(batch, each.topic, partition=self.number))
                 batch = open_batches[each.topic] = producer.create_batch()
-                if not _append(batch, each, now):
-                    raise ValueError(f"a record for {each.topic} is larger than {MAX_BATCH_BYTES} bytes: {each.key!r}")
+                _append(batch, each, now)  # the first one fits: what goes into a document is bounded
         for topic, batch in open_batches.items():
             sent.append(await producer.send_batch(batch, topic, partition=self.number))
         await asyncio.gather(*sent)

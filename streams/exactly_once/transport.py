@@ -214,6 +214,7 @@ class BatchConsumer(driver.Consumer):
         places = await self._thread.seek_sources(self._lanes.sources)
         if epoch == self._epoch:
             await self._lanes.check_sources(places)
+        if epoch == self._epoch:
             self._sought = places
             self._committed_offset.update({TP(*tp): place.position or None for tp, place in places.items()})
 

@@ -20,7 +20,6 @@ from rendercast.broker.local import LocalBroker, can_run
 from schemas import Job, utcnow
 from schemas.codec import decode_command, encode
 from schemas.errors import StopProcess
-from schemas.headers import headers
 from schemas.settings import KafkaSettings, TopicSettings
 
 SECONDS = 30
@@ -68,9 +67,7 @@ async def write(producer, topics, *jobs):
     """The jobs as the processor writes them; returns their places."""
     places = []
     for job in jobs:
-        told = await producer.send_and_wait(
-            topics.names.jobs, key=job.file_id.encode(), value=encode(job), headers=headers(job)
-        )
+        told = await producer.send_and_wait(topics.names.jobs, key=job.file_id.encode(), value=encode(job))
         places.append(f"{told.partition}:{told.offset}")
     return places
 

@@ -5,12 +5,26 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from cloudevents.core.formats.json import JSONFormat
 
-from schemas import Cancel, Check, Completion, Job, Progress, Snapshot, Stored, Track, Watch, utcnow
-from schemas.codec import decode_command, decode_observation, encode
+from schemas import (
+    Cancel,
+    ChatRef,
+    Check,
+    Completion,
+    EarlierGeneration,
+    Job,
+    Progress,
+    Snapshot,
+    Stored,
+    Track,
+    Watch,
+    utcnow,
+)
+from schemas.codec import decode_command, decode_job, decode_observation, encode
 from schemas.errors import RejectRecord
 from schemas.headers import headers
 from schemas.ids import outcome_id
 from schemas.topics import Topics
+from streams.machine import MAX_CHATS, MAX_EARLIER
 
 FILE = "998d1234-5678-4abc-8def-0123456789ab"
 NOW = utcnow()
@@ -36,7 +50,10 @@ RECORDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+WITH_HEADERS = [each for each in RECORDS if not isinstance(each, Job)]
+
+
+@pytest.mark.parametrize("record", WITH_HEADERS, ids=lambda record: type(record).__name__)
 def test_headers_are_cloudevents_to_the_cloudevents_package(record):
     message = KafkaMessage(headers=dict(headers(record)), key=FILE.encode(), value=encode(record))
     event = from_binary_event(message, JSONFormat())
@@ -86,6 +103,19 @@ def test_progress_out_of_range_is_refused(progress):
 def test_records_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         RECORDS[0].kind = "image"
+
+
+def test_the_largest_document_is_smaller_than_the_largest_record_that_brokers_take():
+    name, text, url = "\x01" * 300, "\x01" * 20_000, "https://" + "\x01" * 3_992  # six bytes each in JSON
+    earlier = EarlierGeneration(generation=name, upstream_generation_id=name, url=url, task_id=name)
+    job = Job(
+        file_id=FILE, generation=name, version=1, kind="video", status="completed", message=text, prompt=text,
+        url=url, thumbnail_url=url, project_id=name, user_id=name, task_id=name, upstream_generation_id=name,
+        deadline_at=NOW, tracked_at=NOW, updated_at=NOW, finished_at=NOW,
+        chats=(ChatRef(chat_id=name, message_id=name),) * MAX_CHATS, earlier=(earlier,) * MAX_EARLIER,
+    )  # fmt: skip
+    assert decode_job(encode(job)) == job
+    assert len(encode(job)) < 1_000_000
 
 
 def test_the_topics_have_the_names_and_keeping_of_the_documentation():

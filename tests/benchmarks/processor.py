@@ -1,0 +1,178 @@
+"""`make bench-processor`: the processor against other engines on the same events, the same rule, the same broker.
+
+What is measured, and how, is told in README.md beside this file.
+"""
+
+import argparse
+import contextlib
+import logging
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks import latency, recovery, report, rule, work
+from benchmarks.cluster import Cluster
+from benchmarks.engines import AIOKAFKA, BYTEWAX, FAUST, LIBRDKAFKA, OURS, QUIX, STREAMS
+from benchmarks.medians import Rounds, at_least, at_most, each, interleave, medians
+from benchmarks.report import Figure
+from benchmarks.site import Site
+from benchmarks.throughput import Backlog, Throughput
+from rich.console import Console
+
+from rendercast.broker.local import LocalBroker, can_run
+from rendercast.broker.obtain import NONE_FOUND
+from schemas.errors import StopProcess
+
+JOBS, RECOVERED_JOBS = 10_000, 1_000_000
+FAUST_SHARE = 0.1
+"""Of the jobs, that plain Faust is given: it would take a minute for all of them."""
+
+RATE, WARM_SECONDS, SECONDS = 1_000, 4, 14
+RULE_REPEATS = 5
+
+Tell = Callable[[str], None]
+
+
+def main() -> int:
+    """The exit status: 0 when everything could be measured, whether or not its goal was met."""
+    asked = _arguments()
+    logging.basicConfig(level=logging.ERROR)
+    console = Console()
+    console.print(f"scale {asked.scale}, {asked.rounds} rounds of each")
+    figures: list[Figure] = []
+    try:
+        with _site(console) as site:
+            for name in asked.figures:
+                console.print(f"[bold]{name}[/bold]")
+                figures += _FIGURES[name](site, asked, console.print)
+    except StopProcess as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    report.show(f"processor, medians of {asked.rounds} rounds, scale {asked.scale}", figures, console)
+    console.print(f"written to {report.write('processor', figures)}")
+    return 1 if any(figure.errors for figure in figures) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--figures", nargs="+", choices=list(_FIGURES), default=list(_FIGURES))
+    parser.add_argument("--engines", nargs="+", metavar="WORD", help="only engines whose names have one of these words")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=float(os.environ.get("SCALE", "1")), help="default: $SCALE or 1")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _site(console: Console) -> Iterator[Site]:
+    """On the broker that is named, else on one of its own; nothing of it is left there."""
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
+        servers = os.environ.get("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS")
+        if not servers:
+            if not can_run():
+                raise StopProcess(NONE_FOUND)
+            servers = stack.enter_context(LocalBroker(directory / "kafka")).bootstrap_servers
+        site = Site(Cluster(servers), directory)
+        console.print(f"broker {servers}, topics {site.run}*")
+        stack.enter_context(site.cleaned(site.run))
+        yield site
+
+
+def _chosen(asked: argparse.Namespace, *names: str) -> list[str]:
+    words = [word.lower() for word in asked.engines or [""]]
+    return [name for name in names if name == OURS or any(word in name.lower() for word in words)]
+
+
+def _rule(_: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    found = rule.measure(work.make(max(100, int(JOBS * asked.scale))), max(RULE_REPEATS, asked.rounds))
+    value = median(found[rule.WHOLE])
+    tell(f"{value:.1f} µs an observation")
+    rounds = [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+    return [
+        Figure(
+            "rule and codec alone, an observation", "µs", value, "≤ 12 µs", at_most(value, 12),
+            rule.shares(found), rounds,
+        )
+    ]  # fmt: skip
+
+
+def _throughput(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    jobs = max(100, int(JOBS * asked.scale))
+    whole, part = work.make(jobs), work.make(max(100, int(jobs * FAUST_SHARE)))
+    tell(f"{whole.events:,} events, observations of {whole.mean_bytes:.0f} B; plain Faust has {part.events:,}")
+    names = _chosen(asked, OURS, QUIX, BYTEWAX, AIOKAFKA, STREAMS, FAUST, LIBRDKAFKA)
+    backlog = Backlog.load(site, {name: part if name == FAUST else whole for name in names})
+    rounds = interleave(names, asked.rounds, backlog.measure, tell)
+    by_cpu = each(rounds, lambda one: one.per_cpu_second)
+    for one, numbers in zip(rounds, by_cpu, strict=True):
+        streams = one.get(STREAMS)
+        if isinstance(streams, Throughput) and math.isfinite(streams.warm):  # its compiler is at work in the first half
+            numbers[f"{STREAMS}, its second half"] = streams.warm
+    found = medians(by_cpu)
+    ours = found[OURS]
+    met = (
+        at_least(ours, 1.5, found.get(QUIX))
+        and at_least(ours, 1, found.get(BYTEWAX))
+        and at_least(ours, 0.7, found.get(AIOKAFKA))
+    )
+    return [
+        Figure.of(
+            "events per CPU second, exactly once", "/s", OURS, by_cpu,
+            goal="≥ 1.5 times Quix Streams, ≥ Bytewax,\n≥ 0.7 times the bare aiokafka loop", met=met,
+        ),
+        Figure.of("events per second", "/s", OURS, each(rounds, lambda one: one.per_second)),
+        Figure.of("most memory of the worker", "MiB", OURS, each(rounds, lambda one: one.peak_bytes / 2**20)),
+        Figure.of("records written", "", OURS, each(rounds, lambda one: one.written)),
+    ]  # fmt: skip
+
+
+def _latency(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    stream = latency.Stream(site, RATE, WARM_SECONDS, max(3.0, SECONDS * asked.scale))
+    names = _chosen(asked, OURS, QUIX, AIOKAFKA, STREAMS)
+    rounds = interleave(names, asked.rounds, stream.measure, tell)
+
+    def figure(name: str, unit: str, bound: float, values: Rounds[float]) -> Figure:
+        met = at_most(medians(values)[OURS], bound)
+        return Figure.of(name, unit, OURS, values, goal=f"≤ {bound} {unit}", met=met)
+
+    return [
+        figure("observation to readable outcome, p50", "ms", 20, each(rounds, lambda one: one.p50)),
+        figure("observation to readable outcome, p99", "ms", 40, each(rounds, lambda one: one.p99)),
+        figure(f"the worker at {RATE:,} observations/s", "% of a core", 28, each(rounds, lambda one: one.cpu)),
+    ]
+
+
+def _recovery(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    changelogs = recovery.Changelogs.load(site, int(RECOVERED_JOBS * asked.scale))
+    tell(f"{changelogs.jobs:,} jobs, documents of {len(recovery.ended_document().value):,} B")
+    rounds = interleave([OURS, recovery.FAUST], asked.rounds, changelogs.measure, tell)
+    found = [
+        Figure.of(
+            "changelog records read at recovery", "/s", OURS, each(rounds, lambda one: one.per_second),
+            goal="≥ 250,000/s", met=at_least(medians(each(rounds, lambda one: one.per_second))[OURS], 1, 250_000),
+        ),
+    ]  # fmt: skip
+    for name, unit, bound, part in (
+        ("process start to first event", "s", 10, lambda one: one.first_event_seconds),
+        ("memory per job", "B", 1024, lambda one: one.bytes_per_job),
+    ):
+        values = each(rounds, part)
+        met = at_most(medians(values)[OURS], bound)
+        found.append(Figure.of(name, unit, OURS, values, goal=f"≤ {bound} {unit}", met=met))
+    return found
+
+
+_FIGURES: dict[str, Callable[[Site, argparse.Namespace, Tell], list[Figure]]] = {
+    "rule": _rule,
+    "throughput": _throughput,
+    "latency": _latency,
+    "recovery": _recovery,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
