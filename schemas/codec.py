@@ -36,7 +36,11 @@ NOTHING: tuple[()] = ()
 
 
 def _fields(record: Record) -> dict[str, object]:
-    return {name: value for name, value in record.__dict__.items() if value is not None and value is not NOTHING}
+    said = {name: value for name, value in record.__dict__.items() if value is not None and value is not NOTHING}
+    for name, value in record.unsaid:
+        if said[name] == value:
+            del said[name]
+    return said
 
 
 def _wire(value: object) -> object:
@@ -48,7 +52,7 @@ def _wire(value: object) -> object:
 
 
 def encode(record: Record) -> bytes:
-    """The record as JSON; fields without a value are left out."""
+    """The record as JSON; fields without a value, and those that go without saying (`Record.unsaid`), are left out."""
     return orjson.dumps(_fields(record), default=_wire, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 

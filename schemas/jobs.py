@@ -54,14 +54,17 @@ class Job(JobView):
     """The document of the table: the public view and what the state machine has to remember.
 
     `applied` is the last offset applied of each source topic for this key: an event at or below it is a replay.
+    A document without `format` has format 1. What goes without saying is left out: a million of these are in memory.
     """
 
-    format: int = DOCUMENT_FORMAT
+    unsaid = (("late", False), ("format", 1), ("check", 0), ("watching", False))
+
+    format: int = 1
     chats: tuple[ChatRef, ...] = ()
     upstream_generation_id: Name | None = None
     task_id: Name | None = None
     check: int = Field(default=0, ge=0)
     checked_at: Timestamp | None = None
-    watching: bool = True
+    watching: bool = False
     earlier: tuple[EarlierGeneration, ...] = ()
     applied: dict[str, int] = Field(default_factory=dict)

@@ -30,6 +30,7 @@ from schemas import (
 from schemas.base import trusted
 from schemas.codec import timestamp
 from schemas.ids import anonymous_generation
+from schemas.jobs import DOCUMENT_FORMAT
 from schemas.media import is_right_kind
 from streams.outputs import EndWatch, Told, artifact, artifacts, completion, storage, watch
 
@@ -145,6 +146,8 @@ def _start(
         chats=(track.chat,) if track.chat else (),
         upstream_generation_id=track.upstream_generation_id,
         earlier=earlier,
+        format=DOCUMENT_FORMAT,
+        watching=True,
     )
     return Advance(job, (*told, watch(job), *artifacts(job)), "tracked")
 

@@ -17,7 +17,6 @@ from benchmarks.site import LOADED, Site
 from benchmarks.work import Sent, Work, make
 from benchmarks.worker import Worker
 
-from schemas.headers import Headers
 from schemas.settings import TopicSettings
 from streams.rows import Rows
 from streams.step import Stepper
@@ -137,5 +136,4 @@ def documents(like: Sent, jobs: int) -> Iterator[Sent]:
     """As many documents, each under a file id of its own in place of `like`'s."""
     for number in range(jobs):
         key = str(UUID(int=number << 96, version=4)).encode()
-        headers: Headers = [(name, value.replace(like.key, key)) for name, value in like.headers]
-        yield Sent(number % PARTITIONS, key, like.value.replace(like.key, key), headers)
+        yield Sent(number % PARTITIONS, key, like.value.replace(like.key, key), like.headers)

@@ -119,10 +119,10 @@ def _stages(partitions: list[Partition]) -> list[float]:
                     jobs[each.key] = changed[each.key] = after
                 told += outputs
             clock.append(time.thread_time())
-            records = [*changed.values(), *[each for each in told if type(each) is not EndWatch]]
-            values = [encode(each) for each in records]
+            outputs = [each for each in told if type(each) is not EndWatch]
+            values = [encode(each) for each in (*changed.values(), *outputs)]
             clock.append(time.thread_time())
-            for each in records:
+            for each in outputs:
                 headers(each)
             clock.append(time.thread_time())
             documents.update(zip(changed, values, strict=False))
