@@ -1,12 +1,6 @@
 """Faust's Kafka transport, delivering whole batches along an unbroken chain of positions.
 
-| of Faust or aiokafka is used | because |
-| --- | --- |
-| `_create_worker_consumer` | isolation level and fetch sizes cannot be set from outside |
-| `_fetch_records`, `_tp_state[…]._position`, `.lso` | the position before and after a fetch is the chain |
-| `_subscription.fetch_context()` | a worker without partitions has to say that it polls, or it leaves the group |
-| `_new_offset`, `_add_gap`, `_read_offset` | bookkeeping per record; a lane acks batches, in order |
-| `_drain_messages`, `crash` | Faust logs some exceptions of its services and lives on |
+What is used of Faust and aiokafka here and is not public stands in README.md beside this file, with its reasons.
 """
 
 import asyncio
