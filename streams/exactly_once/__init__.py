@@ -8,8 +8,8 @@
         async for event in stream.noack().events():
             lanes.put(event)
 
-Here, and nowhere else, private parts of Faust 0.15.3 and aiokafka 0.14.0 are used; README.md says which, and why. Why it
-holds is argued in ARCHITECTURE.md, "Exactly once".
+Here, and nowhere else, private parts of Faust 0.15.3 and aiokafka 0.14.0 are used; README.md says which, and why. Why
+it holds is argued in ARCHITECTURE.md, "Exactly once".
 """
 
 from typing import Any

@@ -4,6 +4,7 @@ Faust logs some exceptions of its services and lives on; a half-dead worker woul
 was given. So nothing here is caught to be carried on from.
 """
 
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -51,9 +52,10 @@ def remember_in(ledger: Ledger) -> None:
 def end_process(words: str, why: Why = "crash", **facts: object) -> NoReturn:
     """Say why, and end at once: no handler, no buffer, no other task runs after this."""
     try:
-        log.critical("process ends", why=words, cause=why, **facts)
         for ledger in _ledgers:
-            ledger.add(why)
+            with contextlib.suppress(OSError):
+                ledger.add(why)
+        log.critical("process ends", why=words, cause=why, **facts)
         sys.stdout.flush()
         sys.stderr.flush()
     finally:  # a full disk or a closed pipe must not keep it alive

@@ -132,7 +132,7 @@ class Lane:
             queue.give_up()
 
     def lag(self) -> dict[TP, int]:
-        """Offsets between what has been applied and the end, as far as that is known, by source partition."""
+        """Offsets from what no step has taken yet to the end, as far as that is known, by source partition."""
         return {tp: queue.lag for tp, queue in self._queues.items()}
 
     def _open_taps(self) -> None:

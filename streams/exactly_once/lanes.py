@@ -152,6 +152,7 @@ class Lanes:
         In this order, because a row that an old owner commits after we have read would be missed. A partition is
         kept from the last rebalance only if no generation was missed: somebody else may have had it in between.
         """
+        self._recovering = True
         async with self._assigning:
             kept = wanted & set(self.held) if generation == self._generation + 1 else set()
             self._generation = generation

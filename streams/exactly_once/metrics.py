@@ -52,7 +52,9 @@ class LanesCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         lag = GaugeMetricFamily(
-            "rendercast_processor_lag_offsets", "Offsets known of and not applied yet", labels=["topic", "partition"]
+            "rendercast_processor_lag_offsets",
+            "Offsets known of and not taken into a step yet",
+            labels=["topic", "partition"],
         )
         for tp, offsets in self._lanes.lag().items():
             lag.add_metric([tp.topic, str(tp.partition)], offsets)

@@ -223,6 +223,7 @@ class BatchConsumer(driver.Consumer):
         self._epoch += 1
         self._next, self._sought = {}, {}
         await self._lanes.close()
+        await self.maybe_wait_for_commit_to_finish()  # it may have begun before the last ack
         await self.commit()  # before Faust forgets the acks
         self._buffered_partitions.clear()
         await super().on_partitions_revoked(revoked)

@@ -1,7 +1,9 @@
 """A lane: in order, unbroken, bounded, and never waiting for ever."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -170,7 +172,7 @@ async def test_a_step_that_fails_or_hangs_ends_the_process(world):
 
 
 async def test_closing_ends_the_step_in_hand_and_drops_what_waits(world):
-    lane, gate, begun = world.lane(), asyncio.Event(), asyncio.Event()
+    lane, gate, begun = world.lane(step_timeout=2), asyncio.Event(), asyncio.Event()
 
     async def step(_, records):
         begun.set()
@@ -187,3 +189,157 @@ async def test_closing_ends_the_step_in_hand_and_drops_what_waits(world):
     gate.set()
     await closing
     assert (world.steps, first.acked, second.acked) == ([[("upstream", 1)]], True, False)
+
+
+async def test_a_step_that_does_not_end_at_closing_ends_the_process(world):
+    lane, begun = world.lane(step_timeout=0.05), asyncio.Event()
+
+    async def step(*_):
+        begun.set()
+        while True:  # it does not even let itself be cancelled
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            if world.ended.is_set():
+                return
+
+    world.step = step
+    lane.put(Event(UPSTREAM, 0, [1]))
+    await begun.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await lane.close()
+    assert world.why[0] == "a step does not end"
+    lane._task.cancel()
+
+
+async def test_batches_are_acked_in_order_and_one_that_is_read_in_part_is_not(world):
+    acked, lane = [], world.lane(step_records=2)
+    first, second = Event(UPSTREAM, 0, [1, 2, 3]), Event(UPSTREAM, 3, [4])
+    first.ack, second.ack = lambda: acked.append((1, len(world.steps))), lambda: acked.append((2, len(world.steps)))
+    lane.put(first)
+    lane.put(second)
+    await world.until(lambda: len(acked) == 2)
+    assert (acked, [len(each) for each in world.steps]) == ([(1, 2), (2, 2)], [2, 2])
+    await lane.close()
+
+
+async def test_it_learns_from_every_batch_how_far_the_other_topic_reaches(world):
+    lane = world.lane(command_end=0)
+    lane.put(Event(UPSTREAM, 0, [5], ends={COMMANDS: 1, UPSTREAM: 1}))
+    await asyncio.sleep(0.02)
+    assert world.steps == []
+    lane.put(Event(COMMANDS, 0, [9], ends={COMMANDS: 0}))
+    await world.until(lambda: world.steps)
+    assert world.steps == [[("upstream", 5), ("commands", 9)]]
+    await lane.close()
+
+
+async def test_its_lag_is_what_is_known_of_and_not_applied(world):
+    lane = world.lane(command_end=7)
+    assert lane.lag() == {COMMANDS: 7, UPSTREAM: 0}
+    lane.put(Event(COMMANDS, 0, [1, 2], ends={COMMANDS: 9}))
+    assert lane.lag() == {COMMANDS: 9, UPSTREAM: 0}
+    await world.until(lambda: lane.lag() == {COMMANDS: 7, UPSTREAM: 0})
+    lane.put(Event(UPSTREAM, 0, [1], ends={UPSTREAM: 4}))
+    assert lane.lag() == {COMMANDS: 7, UPSTREAM: 4}
+    await lane.close()
+
+
+class TestChore:
+    """What a lane does between steps."""
+
+    async def test_it_is_called_when_idle_at_the_pace_it_asks_for(self, world):
+        loop, calls = asyncio.get_running_loop(), []
+
+        async def chore(_):
+            calls.append(loop.time())
+            return 0.03
+
+        world.chore = chore
+        lane = world.lane()
+        await world.until(lambda: len(calls) == 4)
+        assert all(later - earlier >= 0.03 for earlier, later in pairwise(calls))
+        await lane.close()
+
+    async def test_it_is_called_between_steps_and_never_beside_one(self, world):
+        order, lane_is_busy = [], False
+
+        async def busy(what):
+            nonlocal lane_is_busy
+            assert not lane_is_busy
+            lane_is_busy = True
+            await asyncio.sleep(0)
+            lane_is_busy = False
+            order.append(what)
+
+        async def chore(_):
+            await busy("chore")
+            return 0
+
+        world.step, world.chore = lambda *_: busy("step"), chore
+        lane = world.lane(step_records=1)
+        lane.put(Event(UPSTREAM, 0, [1, 2, 3]))
+        await world.until(lambda: order.count("step") == 3)
+        steps = [place for place, what in enumerate(order) if what == "step"]
+        assert all("chore" in order[first:last] for first, last in pairwise(steps))
+        assert world.why is None
+        await lane.close()
+
+    async def test_it_waits_for_its_time_however_many_steps_there_are(self, world):
+        calls = []
+
+        async def chore(_):
+            calls.append(1)
+            return 3_600
+
+        world.chore = chore
+        lane = world.lane(step_records=1)
+        lane.put(Event(UPSTREAM, 0, [1, 2, 3]))
+        await world.until(lambda: len(world.steps) == 3)
+        assert calls == [1]
+        await lane.close()
+
+    async def test_a_batch_that_comes_while_it_works_is_not_forgotten(self, world):
+        begun, gate = asyncio.Event(), asyncio.Event()
+
+        async def chore(_):
+            begun.set()
+            await gate.wait()
+            return 3_600
+
+        world.chore = chore
+        lane = world.lane()
+        await begun.wait()
+        lane.put(Event(UPSTREAM, 0, [1]))
+        gate.set()
+        await world.until(lambda: world.steps)
+        await lane.close()
+
+    @pytest.mark.parametrize("chore", [lambda _: 1 / 0, lambda _: asyncio.Event().wait()], ids=["fails", "hangs"])
+    async def test_one_that_fails_or_hangs_ends_the_process(self, world, chore):
+        world.chore = chore
+        world.lane(step_timeout=0.05)
+        async with asyncio.timeout(5):
+            await world.ended.wait()
+        assert world.why[0] == "a step failed"
+
+    async def test_it_is_not_begun_any_more_when_the_lane_closes(self, world):
+        calls, gate, begun = [], asyncio.Event(), asyncio.Event()
+
+        async def step(*_):
+            begun.set()
+            await gate.wait()
+
+        async def chore(_):
+            calls.append(1)
+            return 0
+
+        world.step, world.chore = step, chore
+        lane = world.lane()
+        lane.put(Event(UPSTREAM, 0, [1]))
+        await begun.wait()
+        done = len(calls)
+        closing = asyncio.create_task(lane.close())
+        await asyncio.sleep(0)
+        gate.set()
+        await closing
+        assert len(calls) == done
