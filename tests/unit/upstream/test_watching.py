@@ -348,14 +348,12 @@ async def test_a_broken_frame_goes_to_the_dead_letters_with_its_bytes(start, ups
         assert (dead.partition, dead.offset) == (-1, -1)
 
 
-async def test_connects_are_paced_and_the_nearest_deadline_comes_first(start, upstream, make_watch):
+async def test_the_nearest_deadline_connects_first(start, upstream, make_watch):
     watches = [make_watch(str(uuid.uuid4()), seconds=seconds) for seconds in (500, 100, 400, 200, 300, 600)]
     async with start(connects_per_second=20) as fleet:
         for each in watches:
             fleet.put(each)
         await until(lambda: len(upstream.connects) == 6)
-        took = upstream.connects[-1] - upstream.connects[0]
-        assert 0.15 < took < 2
         in_order = [channel.removeprefix("file.") for channel in upstream.lines]
         by_deadline = [each.file_id for each in sorted(watches, key=lambda each: each.deadline_at)]
         # The first to come found nobody before it in the line.
