@@ -1,154 +1,242 @@
-"""What one upstream host may be asked: every request takes its turn here first.
+"""What one upstream host may be asked: every stream, look and generate call takes its turn here first.
 
-Turns are given by urgency, then by nearest deadline. A circuit breaker and a shared token bucket have their place in
-`Budget`: it sees every request leave and hears how each ended.
+Who may go next is decided by what is at stake (`Rank`), then by the nearest deadline. When anybody may go is decided by
+all of: the bucket of requests, the breaker, the upstream's own `Retry-After`, how many are under way, and for streams
+their pace.
 """
 
 import asyncio
 import heapq
+from collections.abc import Callable
+from enum import IntEnum
 from itertools import count
+from math import inf
 from types import TracebackType
 from typing import Self
 
 import structlog
 
 from connectors.upstream import metrics
-from connectors.upstream.errors import TooMany, Trouble, Unauthorized
+from connectors.upstream.errors import NotFound, TooMany, Trouble, Unauthorized
+from connectors.upstream.limits import Breaker, Bucket
 from connectors.upstream.settings import ConnectorSettings
+from schemas.errors import RejectRecord
 
 log = structlog.get_logger()
 
-_CATCH_UP = 0.05
-"""Seconds of lateness that a gate makes good: timers ring a little late, the rate must not suffer."""
+_STREAM_TROUBLE = frozenset({"silent", "status_524", "not_a_stream"})
+"""What befalls streams alone, and tells nothing of the host: the proxy in front keeps silent, then answers 524."""
+
+_TELL_SECONDS = 60.0
+"""Between two lines of the log on a refused token."""
 
 
-_TELL_AFTER = 10
-"""Failures in a row that are worth a line in the log."""
+class Rank(IntEnum):
+    """What is at stake, the most urgent first."""
+
+    ASKED = 0
+    """Somebody waits for the answer: a check, a generate call."""
+    DEADLINE = 1
+    GAP = 2
+    """Something may have been missed, or is: looks that close a gap, and streams."""
+    ROUTINE = 3
 
 
 class Turn:
-    """One request's place in the line: `async with` waits for it, and gives the place in flight back at its end."""
+    """One request's place in the line: `async with` waits for it, holds it, and tells the budget how it ended."""
 
-    __slots__ = ("_gate", "_granted", "_order")
+    __slots__ = ("_granted", "_joined_at", "_line", "_order", "is_probe")
 
-    def __init__(self, gate: "Gate", deadline: float, *, urgent: bool) -> None:
-        self._gate = gate
-        self._order = (not urgent, deadline)
+    def __init__(self, line: "Line", rank: Rank, deadline: float) -> None:
+        self._line = line
+        self._order = (rank, deadline)
         self._granted: asyncio.Future[None] | None = None
+        self._joined_at = 0.0
+        self.is_probe = False
+
+    @property
+    def no_verdict(self) -> frozenset[str]:
+        """Causes of trouble that count for nothing."""
+        return self._line.no_verdict
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it waits no more."""
+        return self._granted is None or self._granted.done()
 
     def hurry(self) -> None:
-        """Go ahead of all that nobody is waiting for."""
-        if self._order[0]:
-            self._order = (False, self._order[1])
-            if self._granted is not None:
-                self._gate.line_up(self._order, self._granted)
+        """Somebody waits for the answer now: go ahead."""
+        if self._order[0] != Rank.ASKED:
+            self._order = (Rank.ASKED, self._order[1])
+            if not self.is_over:
+                self._line.push(self, self._order)
+
+    def grant(self, now: float) -> None:
+        assert self._granted is not None
+        metrics.BUDGET_SECONDS.labels(self._order[0].name.lower()).observe(now - self._joined_at)
+        self._granted.set_result(None)
 
     async def __aenter__(self) -> Self:
-        self._granted = asyncio.get_running_loop().create_future()
-        self._gate.line_up(self._order, self._granted)
+        loop = asyncio.get_running_loop()
+        self._joined_at = loop.time()
+        self._granted = loop.create_future()
+        self._line.push(self, self._order)
         try:
             await self._granted
         except asyncio.CancelledError:
-            if self._granted.done() and not self._granted.cancelled():
-                self._gate.leave()
+            if not self._granted.cancelled():
+                self._line.leave(self, None, answered=False)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._gate.leave()
+        answered = error is None or isinstance(error, NotFound | TooMany | Unauthorized | RejectRecord)
+        self._line.leave(self, error if isinstance(error, Trouble) else None, answered=answered)
 
 
-class Gate:
-    """Lets requests through at a rate, and at most `at_once` of them at a time (0: any number)."""
+class Line:
+    """Requests of one sort that wait: `at_once` of them may be under way, and they may have a pace of their own."""
 
-    def __init__(self, per_second: float, at_once: int = 0) -> None:
-        self._distance = 1 / per_second
+    def __init__(
+        self,
+        budget: "Budget",
+        at_once: float = inf,
+        pace: Bucket | None = None,
+        no_verdict: frozenset[str] = frozenset(),
+    ) -> None:
+        self._budget = budget
+        self.no_verdict = no_verdict
         self._at_once = at_once
-        self._line: list[tuple[tuple[bool, float], int, asyncio.Future[None]]] = []
         self._numbers = count()
-        self._inside = 0
-        self._opens_at = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
+        self.pace = pace
+        self.under_way = 0
+        self._waiting: list[tuple[tuple[Rank, float], int, Turn]] = []
 
-    def turn(self, deadline: float, *, urgent: bool = False) -> Turn:
-        return Turn(self, deadline, urgent=urgent)
+    def turn(self, rank: Rank, deadline: float) -> Turn:
+        """A place in this line, not taken yet."""
+        return Turn(self, rank, deadline)
 
-    def shut_until(self, at: float) -> None:
-        """Nobody passes before `at`, a time of the loop's clock."""
-        self._opens_at = max(self._opens_at, at)
+    def push(self, turn: Turn, order: tuple[Rank, float]) -> None:
+        """A turn may stand in the line twice, hurried; what has been granted is passed over."""
+        heapq.heappush(self._waiting, (order, next(self._numbers), turn))
+        self._budget.let_in()
 
-    def line_up(self, order: tuple[bool, float], granted: asyncio.Future[None]) -> None:
-        """A turn may stand in the line twice, hurried; what is granted already is passed over."""
-        heapq.heappush(self._line, (order, next(self._numbers), granted))
-        self._let_in()
+    def leave(self, turn: Turn, trouble: Trouble | None, *, answered: bool) -> None:
+        self.under_way -= 1
+        self._budget.hear(turn, trouble, answered=answered)
+        self._budget.let_in()
 
-    def leave(self) -> None:
-        self._inside -= 1
-        self._let_in()
+    def first(self) -> tuple[Rank, float] | None:
+        """Who is next, if anybody waits and has a place."""
+        while self._waiting and self._waiting[0][2].is_over:
+            heapq.heappop(self._waiting)
+        return self._waiting[0][0] if self._waiting and self.under_way < self._at_once else None
 
-    def _let_in(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._line and (not self._at_once or self._inside < self._at_once):
-            if self._line[0][2].done():
-                heapq.heappop(self._line)
-                continue
-            now = loop.time()
-            if now < self._opens_at:
-                self._wake_at(loop, self._opens_at)
-                return
-            heapq.heappop(self._line)[2].set_result(None)
-            self._inside += 1
-            self._opens_at = max(self._opens_at, now - _CATCH_UP) + self._distance
-
-    def _wake_at(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
-        if self._alarm is None:
-            self._alarm = loop.call_at(at, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        self._let_in()
+    def let_first_in(self, now: float, *, probe: bool) -> None:
+        turn = heapq.heappop(self._waiting)[2]
+        self.under_way += 1
+        if self.pace is not None:
+            self.pace.take(now)
+        turn.is_probe = probe
+        turn.grant(now)
 
 
 class Budget:
-    """One per upstream host."""
+    """One per upstream host. `refusal` says why the upstream lets us in no more; None while it does."""
 
-    def __init__(self, settings: ConnectorSettings) -> None:
+    def __init__(self, settings: ConnectorSettings, clock: Callable[[], float] | None = None) -> None:
         self._settings = settings
-        self.looks = Gate(settings.looks_per_second, settings.looks_at_once)
-        self.connects = Gate(settings.connects_per_second)
+        self._clock = clock
+        self._requests = Bucket(settings.requests_per_second, settings.burst)
+        self._breaker = Breaker(settings.breaker_failures, settings.breaker_seconds, settings.breaker_cap_seconds)
+        self._shut_until = -inf
+        self._alarm: asyncio.TimerHandle | None = None
+        self._told_at = -inf
+        self.looks = Line(self, settings.looks_at_once)
+        pace = Bucket(settings.connects_per_second, 1)
+        self.connects = Line(self, settings.connects_at_once, pace, _STREAM_TROUBLE)
+        self.calls = Line(self)
         self.refusal: str | None = None
-        """Why the upstream lets us in no more; None while it does."""
-        self._failures = 0
 
-    def worked(self) -> None:
-        """A request was answered."""
-        if self._failures >= _TELL_AFTER:
+    @property
+    def shut_until(self) -> float:
+        """Nothing leaves before: the upstream said so. In the loop's time."""
+        return self._shut_until
+
+    def hear(self, turn: Turn, trouble: Trouble | None, *, answered: bool) -> None:
+        """A request has ended: what that means for all others to this host."""
+        now = self._now()
+        before = self._breaker.state
+        if answered:
+            self._answered(turn, trouble, now)
+        elif trouble is None or trouble.cause in turn.no_verdict:
+            if turn.is_probe:
+                self._breaker.called_off()
+        else:
+            self._breaker.failed(now, probe=turn.is_probe)
+            if before == "closed" and self._breaker.state == "open":
+                log.warning("upstream does not answer", cause=trouble.cause, error=str(trouble))
+        if self._breaker.state != before:
+            metrics.BREAKER.state(self._breaker.state)
+
+    def let_in(self) -> None:
+        """Let in all whose turn has come; be back when the next one's comes."""
+        now = self._now()
+        while heads := [(first, line) for line in (self.looks, self.connects, self.calls) if (first := line.first())]:
+            opens_at = max(self._shut_until, self._requests.opens_at(), self._breaker.opens_at())
+            ready = [each for each in heads if each[1].pace is None or each[1].pace.opens_at() <= now]
+            if opens_at > now or not ready:
+                paces = [line.pace.opens_at() for _, line in heads if line.pace is not None]
+                self._come_back(max(opens_at, min(paces)) if not ready else opens_at)
+                return
+            self._requests.take(now)
+            _, line = min(ready, key=lambda each: each[0])
+            is_probe = self._breaker.passed()
+            if is_probe:
+                metrics.BREAKER.state("half_open")
+            line.let_first_in(now, probe=is_probe)
+
+    def _answered(self, turn: Turn, trouble: Trouble | None, now: float) -> None:
+        if isinstance(trouble, Unauthorized):
+            self._refused(turn, trouble, now)
+            return
+        if self._breaker.state != "closed":
             log.info("upstream answers again")
-        self._failures = 0
-        if self.refusal is not None:
+        self._breaker.worked()
+        if isinstance(trouble, TooMany):
+            after = self._settings.retry_after_seconds if trouble.after is None else trouble.after
+            self._shut_until = max(self._shut_until, now + after)
+        elif self.refusal is not None and not isinstance(trouble, NotFound):
             log.info("upstream accepts the token again")
             self.refusal = None
             metrics.REFUSED.set(0)
 
-    def heed(self, error: Trouble) -> None:
-        """A request was not answered: what that means for all others to this host."""
-        if isinstance(error, TooMany):
-            self._shut(self._settings.retry_after_seconds if error.after is None else error.after)
-        elif isinstance(error, Unauthorized):
-            if self.refusal is None:
-                log.error("upstream refuses the token", status=error.facts.get("status"))
-                metrics.REFUSED.set(1)
-            self.refusal = str(error)
-            if error.facts.get("status") == 401:  # noqa: PLR2004 - 403 may be about one file only
-                self._shut(self._settings.refused_seconds)
-        elif error.cause != "ended":
-            self._failures += 1
-            if self._failures == _TELL_AFTER:
-                log.warning("upstream does not answer", cause=error.cause, error=str(error))
+    def _refused(self, turn: Turn, trouble: Unauthorized, now: float) -> None:
+        if now - self._told_at >= _TELL_SECONDS:
+            self._told_at = now
+            log.error("upstream refuses the token", status=trouble.facts.get("status"))
+        metrics.REFUSED.set(1)
+        self.refusal = str(trouble)
+        if trouble.facts.get("status") == 401:  # noqa: PLR2004 - 403 may be about one file only
+            self._breaker.trip(now, self._settings.refused_seconds)
+        elif turn.is_probe:
+            self._breaker.worked()
 
-    def _shut(self, seconds: float) -> None:
-        at = asyncio.get_running_loop().time() + seconds
-        self.looks.shut_until(at)
-        self.connects.shut_until(at)
+    def _come_back(self, at: float) -> None:
+        """Infinity: a probe is under way, and its end lets in the next."""
+        if self._alarm is not None:
+            if self._alarm.when() <= at:
+                return
+            self._alarm.cancel()
+            self._alarm = None
+        if at < inf:
+            self._alarm = asyncio.get_running_loop().call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.let_in()
+
+    def _now(self) -> float:
+        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Iterator
 from typing import Self
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from connectors.upstream import metrics
+from connectors.upstream.budget import Budget, Rank
 from connectors.upstream.errors import NotFound, Refused, TooMany, Trouble, Unauthorized
 from connectors.upstream.frames import Frame, FrameDecoder
 from connectors.upstream.generation import GenerateRequest, endpoint
@@ -21,15 +23,20 @@ MAX_ANSWER_BYTES = 4_194_304
 _READ_BUFFER_BYTES = 16_384
 """Of one stream that nobody reads: aiohttp stops its socket at twice this."""
 
+_STREAM_HEADERS = {"accept": "text/event-stream", "cache-control": "no-store", "accept-encoding": "identity"}
 _LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError)
 _REFUSALS = (400, 409, 413, 422)
 
 
 class UpstreamClient:
-    """The upstream's calls. Use it with `async with`; one for all streams and requests of a process."""
+    """The upstream's calls. Use it with `async with`; one for all streams and requests of a process.
 
-    def __init__(self, settings: ConnectorSettings) -> None:
+    Looks and streams are called in a turn that their caller holds, who may hurry it; generate calls take their own.
+    """
+
+    def __init__(self, settings: ConnectorSettings, budget: Budget) -> None:
         self._settings = settings
+        self._budget = budget
         self._stack = contextlib.AsyncExitStack()
         self._http: httpx.AsyncClient
 
@@ -61,57 +68,53 @@ class UpstreamClient:
         """The project as the upstream wrote it, for `parse_answer`. Raises Trouble."""
         return await self._get("project", project_id)
 
-    async def events(
-        self, channel: Channel, opened: Callable[[], None], heard: Callable[[], None]
-    ) -> AsyncGenerator[Frame, None]:
-        """The frames of a channel until the upstream ends the stream. Raises Trouble where it ends in another way.
-
-        `opened` is called when the upstream has said yes, `heard` whenever bytes come, comments too. A stream without
-        bytes for `bytes_seconds` ends with the cause `silent`.
-        """
-        headers = {"accept": "text/event-stream", "cache-control": "no-store", "accept-encoding": "identity"}
-        silence = self._settings.bytes_seconds
-        request = self._http.stream("GET", f"events/{channel}", headers=headers, timeout=self._timeout(None))
+    async def subscribe(self, channel: Channel) -> "Subscription":
+        """A channel's stream, once the upstream has said yes. It is to be closed. Raises Trouble."""
+        request = self._http.build_request(
+            "GET", f"events/{channel}", headers=_STREAM_HEADERS, timeout=self._timeout(None)
+        )
         with _translated():
-            async with contextlib.AsyncExitStack() as stack:
-                async with asyncio.timeout(silence):
-                    response = await stack.enter_async_context(request)
+            async with asyncio.timeout(self._settings.bytes_seconds):
+                response = await self._http.send(request, stream=True)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(response.aclose)
+            with _translated():
                 await self._check(response)
-                if "text/event-stream" not in response.headers.get("content-type", ""):
-                    raise Trouble("not_a_stream", "the answer is not an event stream", status=response.status_code)
-                opened()
-                decoder = FrameDecoder()
-                async for piece in await stack.enter_async_context(contextlib.aclosing(_pieces(response, silence))):
-                    heard()
-                    for frame in decoder.feed(piece):
-                        yield frame
-                for frame in decoder.finish():
-                    yield frame
+            if "text/event-stream" not in response.headers.get("content-type", ""):
+                raise Trouble("not_a_stream", "the answer is not an event stream", status=response.status_code)
+            stack.pop_all()
+        return Subscription(response)
 
     async def generate(self, kind: str, request: GenerateRequest) -> tuple[Generated, ...]:
-        """Begin to generate an image or a video; one call can begin several files.
+        """Begin to generate an image or a video, in its turn: somebody waits. One call can begin several files.
 
         Raises Refused, with the field, before anything leaves or with the upstream's words; Trouble else. It is not
         retried: nobody knows whether a call that broke off has begun something.
         """
         name = endpoint(kind)
         body = request.body()
-        with _translated():
-            async with asyncio.timeout(self._settings.generate_seconds):
-                timeout = self._timeout(self._settings.generate_seconds)
-                async with self._http.stream("POST", f"file/{name}", json=body, timeout=timeout) as response:
-                    await self._check(response)
-                    answer = await _body(response)
+        seconds = self._settings.generate_seconds
+        try:
+            async with asyncio.timeout(seconds), self._budget.calls.turn(Rank.ASKED, 0):
+                answer = await self._post(f"file/{name}", body, seconds)
+        except TimeoutError as error:
+            raise Trouble("silent", f"no answer within {seconds:g} s") from error
         found = parse_answer(answer, name, Sight("poll", utcnow())).generated
         if not found:
-            raise Trouble("no_file_id", "the upstream's answer names no file", status=response.status_code)
+            raise Trouble("no_file_id", "the upstream's answer names no file")
         return found
+
+    async def _post(self, path: str, body: object, seconds: float) -> bytes:
+        with _translated(), metrics.REQUEST_SECONDS.labels("generate").time():
+            async with self._http.stream("POST", path, json=body, timeout=self._timeout(seconds)) as response:
+                await self._check(response)
+                return await _body(response)
 
     async def _get(self, what: str, found_id: str) -> bytes:
         if not is_uuid(found_id):  # nothing else may become a part of a URL
             raise ValueError(f"not a UUID: {found_id!r}")
         seconds = self._settings.request_seconds
-        with _translated():
+        with _translated(), metrics.REQUEST_SECONDS.labels("look").time():
             async with (
                 asyncio.timeout(seconds),
                 self._http.stream("GET", f"{what}/{found_id}", timeout=self._timeout(seconds)) as response,
@@ -128,7 +131,7 @@ class UpstreamClient:
         status = response.status_code
         if status in (200, 201, 202):
             return
-        wait = retry_after(response.headers.get("retry-after"), utcnow(), self._settings)
+        wait = retry_after(response.headers.get("retry-after"), response.headers.get("date"), utcnow(), self._settings)
         if status == 429 or (status == 503 and wait is not None):  # noqa: PLR2004
             raise TooMany(f"status_{status}", f"the upstream answers {status}", after=wait, status=status)
         if status in (401, 403):
@@ -146,19 +149,34 @@ class UpstreamClient:
         raise Trouble(f"status_{status}", f"the upstream answers {status}", status=status)
 
 
-async def _pieces(response: httpx.Response, silence: float) -> AsyncGenerator[bytes, None]:
-    """The body as it comes. The clock runs only while somebody reads: who is held up by Kafka has not lost a stream.
+class Subscription:
+    """One open event stream. Its clocks are its reader's."""
 
-    (The library's own read timeout would run on, and take with it what it has received.)
-    """
-    pieces = response.aiter_bytes()
-    while True:
-        async with asyncio.timeout(silence):
-            try:
-                piece = await anext(pieces)
-            except StopAsyncIteration:
-                return
-        yield piece
+    __slots__ = ("_decoder", "_pieces", "_response")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        # Unless it is encoded, a layer less: it is passed for every event.
+        is_encoded = "content-encoding" in response.headers
+        self._pieces = response.aiter_bytes() if is_encoded else response.aiter_raw()
+        self._decoder = FrameDecoder()
+
+    async def read(self) -> list[Frame] | None:
+        """The frames that the next bytes complete, at times none; None at the end. Raises Trouble."""
+        try:
+            return self._decoder.feed(await anext(self._pieces))
+        except StopAsyncIteration:
+            return None
+        except _LIBRARY_ERRORS as error:
+            raise _trouble(error) from error
+
+    def finish(self) -> list[Frame]:
+        """What stood there without its end when the stream ended."""
+        return self._decoder.finish()
+
+    async def close(self) -> None:
+        with contextlib.suppress(*_LIBRARY_ERRORS):
+            await self._response.aclose()
 
 
 async def _body(response: httpx.Response) -> bytes:
@@ -177,14 +195,20 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except _LIBRARY_ERRORS as error:
-        raise Trouble(_cause(error), f"{type(error).__name__}: {error}") from error
+        raise _trouble(error) from error
+
+
+def _trouble(error: BaseException) -> Trouble:
+    return Trouble(_cause(error), f"{type(error).__name__}: {error}")
 
 
 def _cause(error: BaseException) -> str:
     # httpx-aiohttp calls a reset ConnectTimeout, so its own error beneath tells more.
     inner = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    if isinstance(inner, aiohttp.ClientConnectorCertificateError):
+        return "certificate"
     if isinstance(inner, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return "unreachable"
     if isinstance(inner, TimeoutError | httpx.TimeoutException):
         return "silent"
-    return "reset"
+    return "not_decodable" if isinstance(error, httpx.DecodingError) else "reset"

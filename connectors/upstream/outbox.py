@@ -7,13 +7,15 @@ bound can be passed by what one read of each stream brought, and by no more.
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
-from time import monotonic
+from time import monotonic, time
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from connectors.kafka import connect, producer
 from connectors.upstream import metrics
@@ -31,6 +33,7 @@ CLIENT_ID = "rendercast-connector"
 _OVERHEAD_BYTES = 500
 """Of one record in memory, beside key, value and headers."""
 _WAVE_BYTES = 524_288
+_BATCH_BYTES = 262_144
 _REQUEST_MS = 10_000
 _RETRY_SECONDS = 1.0
 _STALLED_SECONDS = 10.0
@@ -139,23 +142,23 @@ class Outbox:
     async def _send_wave(self, sending: AIOKafkaProducer) -> bool:
         """Send what waits, up to a size; whether Kafka took it. What it did not take stays, in order."""
         wave = self._next_wave()
-        on_the_way: list[asyncio.Future[object]] = []
+        waiting = set(wave)
         trouble: BaseException | None = None
+        posted: list[tuple[list[_Letter], asyncio.Future[object]]] = []
         try:
-            for each in wave:
-                on_the_way.append(await _post(sending, each))  # noqa: PERF401 - those before an error count
+            for parcel in _parcels(sending, wave):
+                posted.append((parcel.letters, await parcel.post(sending)))  # noqa: PERF401 - those before an error count
         except KafkaError as error:
             trouble = error
-        kept = wave[len(on_the_way) :]
-        ends = await asyncio.gather(*on_the_way, return_exceptions=True)
-        again: list[_Letter] = []
-        for letter, end in zip(wave, ends, strict=False):
-            if isinstance(end, _TOO_LARGE):
-                log.error("record too large for Kafka, dropped", topic=letter.topic, bytes=letter.size)
-            elif isinstance(end, BaseException):
+        ends = await asyncio.gather(*(end for _, end in posted), return_exceptions=True)
+        for (letters, _), end in zip(posted, ends, strict=True):
+            if isinstance(end, BaseException) and not isinstance(end, _TOO_LARGE):
                 trouble = end
-                again.append(letter)
-        self._replace(wave, again + kept)
+                continue
+            waiting.difference_update(letters)
+            if isinstance(end, _TOO_LARGE):
+                log.error("record too large for Kafka, dropped", topic=letters[0].topic, bytes=letters[0].size)
+        self._replace(wave, [each for each in wave if each in waiting])
         self._tell(trouble)
         return trouble is None
 
@@ -190,18 +193,53 @@ class Outbox:
 
 def new_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
     """The connector's producer, not connected yet."""
-    return producer(kafka, CLIENT_ID, request_timeout_ms=_REQUEST_MS)
+    return producer(kafka, CLIENT_ID, request_timeout_ms=_REQUEST_MS, linger_ms=0, max_batch_size=_BATCH_BYTES)
 
 
-async def _post(sending: AIOKafkaProducer, letter: _Letter) -> asyncio.Future[object]:
-    try:
-        found: asyncio.Future[object] = await sending.send(
-            letter.topic, letter.value, key=letter.key, headers=letter.headers, partition=letter.partition
-        )
-    except _TOO_LARGE as error:
-        found = asyncio.get_running_loop().create_future()
-        found.set_exception(error)
-    return found
+@dataclass(slots=True)
+class _Parcel:
+    """Letters that Kafka takes or does not take together: one, or a batch for one partition."""
+
+    letters: list[_Letter]
+    batch: BatchBuilder | None = None
+
+    async def post(self, sending: AIOKafkaProducer) -> asyncio.Future[object]:
+        """On the way; the future is Kafka's answer."""
+        first = self.letters[0]
+        try:
+            if self.batch is not None:
+                return await sending.send_batch(self.batch, first.topic, partition=first.partition)  # type: ignore[no-any-return]
+            return await sending.send(first.topic, first.value, key=first.key, headers=first.headers)  # type: ignore[no-any-return]
+        except _TOO_LARGE as error:
+            found: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            found.set_exception(error)
+            return found
+
+
+def _parcels(sending: AIOKafkaProducer, wave: list[_Letter]) -> Iterator[_Parcel]:
+    """The wave in batches, where the partition is known: built here they cost a tenth of `send`."""
+    unfinished: dict[tuple[str, int], _Parcel] = {}
+    now = int(time() * 1000)
+    for letter in wave:
+        if letter.partition is None:
+            yield _Parcel([letter])
+            continue
+        place = letter.topic, letter.partition
+        parcel = unfinished.get(place)
+        if parcel is None or not _append(parcel, letter, now):
+            if parcel is not None:
+                yield parcel
+            unfinished[place] = parcel = _Parcel([], sending.create_batch())
+            _append(parcel, letter, now)  # the first one always fits
+    yield from unfinished.values()
+
+
+def _append(parcel: _Parcel, letter: _Letter, now: int) -> bool:
+    assert parcel.batch is not None
+    if parcel.batch.append(timestamp=now, key=letter.key, value=letter.value, headers=letter.headers) is None:
+        return False
+    parcel.letters.append(letter)
+    return True
 
 
 async def _stop(sending: AIOKafkaProducer) -> None:

@@ -1,13 +1,17 @@
 """When to look at a file, and how long to wait: all of the connector's timing, pure. Times are seconds of one clock.
 
-Three clocks that are never mixed. **Bytes**: a stream without bytes for `bytes_seconds` is dead (the client keeps this
-one, beside the socket). **Events**: a live stream without events for `events_seconds` is asked beside. **Job**: so is
-one whose events bring no news of the job for `job_seconds`.
+Three clocks, never mixed. Each that rings is counted in `rendercast_upstream_clock_rings_total{clock}`.
+
+| clock | rings when | setting | reaction | here |
+| --- | --- | --- | --- | --- |
+| bytes | a stream brings no byte, not even a ping | `bytes_seconds` | it is dead: reconnect | `StreamClock.dead_at` |
+| events | a live stream brings no event | `events_seconds` | a look, then each such time | `next_look`, "events" |
+| job | its events bring no news of the job | `job_seconds` | a look, then each such time | `next_look`, "job" |
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import inf, isfinite
 from typing import Literal
@@ -80,6 +84,14 @@ class StreamClock:
             self.attempts = 0
         return lived >= settings.stable_seconds
 
+    def dead_at(self, settings: ConnectorSettings) -> float:
+        """When the stream is dead, if no byte comes before: the bytes clock. Never, while there is none."""
+        return inf if self.byte_at is None or self.opened_at is None else self.byte_at + settings.bytes_seconds
+
+    def is_live(self, now: float) -> bool:
+        """Whether what is said now is heard here."""
+        return self.live_at is not None and self.live_at <= now
+
     def poll_from(self, settings: ConnectorSettings) -> float:
         """From when on to poll beside the stream; never while it is live."""
         if self.first_byte_at is not None:
@@ -100,6 +112,8 @@ class WatchClock:
     signalled: bool = False
     awaits_url: bool = False
     looked_at: float | None = None
+    unbroken_at: float = -inf
+    unnamed_at: float = -inf
     checked_at: float = -inf
     polls: int = 0
     poll_gap: float = 0
@@ -108,6 +122,21 @@ class WatchClock:
     gone: bool = False
     not_before: float = -inf
     in_flight: tuple[bool, bool] = (False, False)
+
+    def moved(self, old: StreamClock, new: StreamClock, now: float) -> None:
+        """The watch listens to another stream. Between two live ones nothing is missed: no look is due for that."""
+        if old.live_at is not None and self.closed_at >= old.live_at and old.is_live(now) and new.is_live(now):
+            self.unbroken_at = now
+
+    @property
+    def closed_at(self) -> float:
+        """Until when nothing can have been missed, if a stream was live since then."""
+        return max(self.unbroken_at, -inf if self.looked_at is None else self.looked_at)
+
+    def unnamed(self, now: float, settings: ConnectorSettings) -> None:
+        """A shared stream said something of one of its files and not of which: look, now and then."""
+        if now >= self.unnamed_at + settings.unnamed_gap_seconds:
+            self.unnamed_at, self.signalled = now, True
 
     def ask(self) -> None:
         """Somebody asked for a look: a backoff does not hold it. Ten asks before it leaves are one look."""
@@ -168,7 +197,7 @@ def _looks(settings: ConnectorSettings, stream: StreamClock, watch: WatchClock) 
         return
     if watch.signalled:
         yield Look(max(held, last + settings.look_gap_seconds), "signal")
-    if stream.live_at is not None and last < stream.live_at:
+    if stream.live_at is not None and watch.closed_at < stream.live_at:
         yield Look(max(held, stream.live_at), "connected")
     if watch.awaits_url:
         yield Look(max(held, last + watch.poll_gap), "poll")
@@ -190,16 +219,28 @@ def backoff(settings: ConnectorSettings, failures: int, roll: Roll) -> float:
     return roll() * min(settings.backoff_cap_seconds, settings.backoff_seconds * 2.0 ** min(failures, 30))
 
 
-def retry_after(value: str | None, now: datetime, settings: ConnectorSettings) -> float | None:
-    """Seconds of a `Retry-After` header, given in seconds or as a date, within our cap; None where it says nothing."""
+def retry_after(value: str | None, sent: str | None, now: datetime, settings: ConnectorSettings) -> float | None:
+    """Seconds of a `Retry-After` header, given in seconds or as a date, within our cap; None where it says nothing.
+
+    A date is one of the upstream's clock: it counts from the answer's own `Date`, `sent`, where there is one.
+    """
     if value is None:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-            seconds = (date.replace(tzinfo=date.tzinfo or now.tzinfo) - now).total_seconds()
-        except (ValueError, OverflowError):
+        until, since = _date(value), _date(sent) or now
+        if until is None:
             return None
+        seconds = (until - since).total_seconds()
     return min(max(seconds, 0), settings.retry_after_cap_seconds) if isfinite(seconds) else None
+
+
+def _date(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        found = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return found.replace(tzinfo=found.tzinfo or UTC)

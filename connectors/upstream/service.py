@@ -64,17 +64,19 @@ class Connector:
         async with (
             _started(new_producer(self._kafka), self._kafka) as sending,
             _started(self._new_consumer(), self._kafka) as reading,
-            UpstreamClient(self._settings) as client,
+            UpstreamClient(self._settings, self._budget) as client,
         ):
             outbox = self._outbox = Outbox(self._kafka, self._topics, self._settings.buffer_bytes)
-            shared = Shared(self._settings, client, self._budget, outbox, random.random)
             async with asyncio.TaskGroup() as tasks:
+                shared = Shared(self._settings, client, self._budget, outbox, random.random, tasks)
                 sender = tasks.create_task(outbox.run(sending), name="outbox")
-                fleet = Fleet(shared, tasks)
+                fleet = Fleet(shared)
                 self._reconciler = Reconciler(reading, self._topics.watches, fleet, outbox)
                 reader = tasks.create_task(self._reconciler.run(), name="reconciler")
+                measuring = tasks.create_task(fleet.measure(), name="measure")
                 await stop.wait()
                 reader.cancel()
+                measuring.cancel()
                 fleet.close()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_FLUSH_SECONDS):

@@ -1,6 +1,6 @@
 """Settings of the connector, read from `RENDERCAST_CONNECTOR__…`. Every time is in seconds."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints
 
@@ -25,9 +25,35 @@ class ConnectorSettings(Section):
     )
     buffer_bytes: int = Field(default=16_777_216, ge=65_536, description="held for Kafka; when full, reading stops")
 
-    connects_per_second: float = Field(default=50, gt=0, description="event streams opened a second")
-    looks_per_second: float = Field(default=200, gt=0, description="GETs of files a second")
+    requests_per_second: float = Field(
+        default=200, gt=0, description="asked of the host in all: GETs, streams, generate calls"
+    )
+    burst: int = Field(default=20, ge=1, description="requests that may leave at once after a pause")
     looks_at_once: int = Field(default=64, ge=1, description="GETs of files in flight")
+    connects_per_second: float = Field(default=50, gt=0, description="event streams opened a second")
+    connects_at_once: int = Field(default=256, ge=1, description="event streams being opened, without an answer yet")
+    breaker_failures: int = Field(
+        default=10, ge=1, description="in a row: then nothing is asked but, now and then, by one request that probes"
+    )
+    breaker_seconds: Seconds = Field(default=5, description="until the first probe; it doubles with each that fails")
+    breaker_cap_seconds: Seconds = Field(default=60, description="longest time between two probes")
+
+    project_streams: Literal["proven", "always", "never"] = Field(
+        default="proven",
+        description="when watches of a project share its stream: each once it has carried its file, or at once",
+    )
+    overlap_seconds: float = Field(
+        default=1, ge=0, le=60, description="a watch that has moved to a shared stream keeps its own for so long"
+    )
+    trial_seconds: Seconds = Field(
+        default=60, description="a project's stream that carries no watched file for so long is closed"
+    )
+    unnamed_gap_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=3_600,
+        description="least distance of looks that progress without a file asks for",
+    )
 
     connect_seconds: Seconds = Field(default=10, description="to reach the host")
     request_seconds: Seconds = Field(default=30, description="for a whole GET")

@@ -26,6 +26,16 @@ def awaits_url(seen: Observation) -> bool:
     return isinstance(seen, TaskChange) and seen.status == "completed"
 
 
+def is_unnamed(ignored: Sequence[Ignored]) -> bool:
+    """Whether something is said of a file and not of which; an end that is told so asks for a look anyhow."""
+    return any(each.reason == "names_no_file" and each.type not in _ENDINGS for each in ignored)
+
+
+def url_of(seen: Observation) -> str | None:
+    """Where the result is, if it is told."""
+    return seen.url if isinstance(seen, Result | Snapshot) else None
+
+
 def is_news(seen: Observation, progress: float) -> bool:
     """Whether the job moved, `progress` being the highest percent known so far: what the job clock waits for."""
     return seen.progress > progress if isinstance(seen, Progress) else not isinstance(seen, Snapshot)

@@ -1,122 +1,211 @@
 """One channel's event stream, kept open for the watches that listen to it."""
 
 import asyncio
-from contextlib import aclosing
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Literal
 
 import structlog
 
 from connectors.upstream import metrics
+from connectors.upstream.budget import Rank
+from connectors.upstream.client import Subscription
 from connectors.upstream.errors import Trouble
 from connectors.upstream.frames import Frame
 from connectors.upstream.parser import Broken, Channel, Ignored, Parsed, Sight, parse_frame
 from connectors.upstream.policy import StreamClock, backoff
+from connectors.upstream.signals import is_unnamed
 from connectors.upstream.watch import Shared, Watcher
-from schemas import utcnow
+from schemas import Observation, utcnow
 
 log = structlog.get_logger()
 
+State = Literal["disconnected", "connecting", "connected"]
+
 
 class Stream:
-    """The watches on it are told what their files' frames say, and when it opens, is lost, and is back."""
+    """Tells the watches on it what their files' frames say, and when it opens, is lost, and is back.
 
-    def __init__(self, channel: Channel, shared: Shared) -> None:
+    Beside those, `hopefuls` are watches that listen elsewhere and would move here: `carried` is called with each whose
+    file a frame names. `changed` is called when the stream opens and when it is lost.
+    """
+
+    __slots__ = (
+        "_carried", "_changed", "_generations", "_is_live", "_shared", "_state", "_watchers", "channel", "clock",
+        "hopefuls",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        channel: Channel,
+        shared: Shared,
+        carried: Callable[["Stream", Watcher], None] = lambda *_: None,
+        changed: Callable[["Stream"], None] = lambda _: None,
+    ) -> None:
         self.channel = channel
         self.clock = StreamClock(down_since=asyncio.get_running_loop().time())
+        self.hopefuls: dict[str, Watcher] = {}
         self._shared = shared
+        self._carried = carried
+        self._changed = changed
         self._watchers: dict[str, Watcher] = {}
         self._generations: dict[str, str] = {}
         self._is_live = False
-        self._lost: tuple[datetime, str] | None = None
+        self._state: State = "disconnected"
 
     def attach(self, watcher: Watcher) -> None:
         """A watch listens from now on. One of a newer generation takes the place of the older."""
+        self.hopefuls.pop(watcher.watch.file_id, None)
         self._watchers[watcher.watch.file_id] = watcher
         self._generations[watcher.watch.file_id] = watcher.watch.generation
 
-    def detach(self, watcher: Watcher) -> bool:
-        """A watch listens no more; whether nobody does."""
-        if self._watchers.get(watcher.watch.file_id) is watcher:
-            del self._watchers[watcher.watch.file_id], self._generations[watcher.watch.file_id]
-        return not self._watchers
+    def hope(self, watcher: Watcher) -> None:
+        """A watch listens elsewhere, and would move here."""
+        self.hopefuls[watcher.watch.file_id] = watcher
+        self._generations[watcher.watch.file_id] = watcher.watch.generation
+
+    def detach(self, watcher: Watcher) -> None:
+        """A watch listens no more, and hopes no more."""
+        file_id = watcher.watch.file_id
+        for each in (self._watchers, self.hopefuls):
+            if each.get(file_id) is watcher:
+                del each[file_id]
+        if file_id not in self._watchers and file_id not in self.hopefuls:
+            self._generations.pop(file_id, None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody listens or hopes."""
+        return not self._watchers and not self.hopefuls
+
+    @property
+    def watchers(self) -> tuple[Watcher, ...]:
+        return tuple(self._watchers.values())
 
     async def run(self) -> None:
         """Connect, listen, and connect again, until cancelled."""
         shared, clock = self._shared, self.clock
-        while True:
-            await shared.outbox.room()
-            async with shared.budget.connects.turn(min(each.deadline_at for each in self._watchers.values())):
-                pass  # connects are paced only: an open stream holds no place
-            trouble = await self._listen()
-            shared.budget.heed(trouble)
-            wait = max(trouble.after or 0, backoff(shared.settings, clock.attempts, shared.roll))
-            clock.attempts += 1
-            await asyncio.sleep(wait)
+        self._enter("disconnected", is_first=True)
+        try:
+            while True:
+                await shared.outbox.room()
+                trouble = await self._connect_and_listen()
+                wait = max(trouble.after or 0, backoff(shared.settings, clock.attempts, shared.roll))
+                clock.attempts += 1
+                await asyncio.sleep(wait)
+        finally:
+            metrics.STREAMS.labels(self.channel.kind, self._state).dec()
 
-    async def _listen(self) -> Trouble:
+    async def _connect_and_listen(self) -> Trouble:
         """One connection, from beginning to end; how it ended."""
+        try:
+            subscription = await self._connect()
+        except Trouble as error:
+            metrics.CONNECTS.labels(error.cause).inc()
+            self._end(error)
+            return error
+        metrics.CONNECTS.labels("open").inc()
         trouble = Trouble("ended", "the upstream ended the stream")
         try:
-            async with aclosing(self._shared.client.events(self.channel, self._opened, self._heard)) as frames:
-                async for frame in frames:
-                    self._take(frame)
-                    if self._shared.outbox.is_full:
-                        await self._wait_for_room()
+            self._opened()
+            await self._listen(subscription)
         except Trouble as error:
             trouble = error
+        except TimeoutError:
+            metrics.RINGS.labels("bytes").inc()
+            trouble = Trouble("silent", "the stream brought no byte")
         finally:
-            metrics.STREAMS.dec(self.clock.opened_at is not None)
+            await subscription.close()
         metrics.LOST.labels(trouble.cause).inc()
         self._end(trouble)
         return trouble
 
+    async def _connect(self) -> Subscription:
+        shared = self._shared
+        async with shared.budget.connects.turn(Rank.GAP, self._nearest_deadline()):
+            self._enter("connecting")
+            with metrics.REQUEST_SECONDS.labels("connect").time():
+                return await shared.client.subscribe(self.channel)
+
+    async def _listen(self, subscription: Subscription) -> None:
+        """Read until the stream ends. Raises Trouble, or TimeoutError when the bytes clock rings."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as limit:
+            bytes_clock = _BytesClock(self.clock, self._shared, limit)
+            try:
+                while (frames := await subscription.read()) is not None:
+                    if self.clock.heard(loop.time()):
+                        self._first_byte()
+                    for frame in frames:
+                        self._take(frame)
+                    if self._shared.outbox.is_full:
+                        await self._wait_for_room(bytes_clock)
+            finally:
+                bytes_clock.stop()
+        for frame in subscription.finish():
+            self._take(frame)
+
     def _opened(self) -> None:
         self.clock.opened(asyncio.get_running_loop().time(), self._shared.settings)
-        self._shared.budget.worked()
-        metrics.STREAMS.inc()
+        self._enter("connected")
         self._check_liveness()
 
-    def _heard(self) -> None:
-        if self.clock.heard(asyncio.get_running_loop().time()):
-            self._check_liveness()
+    def _first_byte(self) -> None:
+        clock = self.clock
+        if clock.opened_at is not None and clock.first_byte_at is not None:
+            metrics.FIRST_BYTE_SECONDS.observe(clock.first_byte_at - clock.opened_at)
+        self._check_liveness()
 
     def _check_liveness(self) -> None:
-        """Tell the gap once the stream is live again, and wake all: a look is due."""
+        """Wake all once the stream is live, and tell it: a look is due, and a gap may have ended."""
         if not self._is_live and self.clock.live_at is not None:
             self._is_live = True
-            if self._lost is not None:
-                since, cause = self._lost
-                self._lost = None
-                for each in self._watchers.values():
-                    each.missed(since, utcnow(), cause)
-        for each in self._watchers.values():
-            each.wake()
+            for each in self._watchers.values():
+                each.sighted(self.clock)
+        self._tell_change()
 
     def _end(self, trouble: Trouble) -> None:
         now = asyncio.get_running_loop().time()
+        clock = self.clock
         if self._is_live:
             self._is_live = False
-            silence = now - (self.clock.byte_at or now) if trouble.cause == "silent" else 0
-            self._lost = (utcnow() - timedelta(seconds=silence), trouble.cause)
+            silence = now - (clock.byte_at or now) if trouble.cause == "silent" else 0
+            since = utcnow() - timedelta(seconds=silence)
+            for each in self._watchers.values():
+                each.blinded(clock, since, trouble.cause)
             log.debug("stream lost", channel=str(self.channel), cause=trouble.cause)
-        self.clock.lost(now, self._shared.settings, silent=trouble.cause == "silent")
+        clock.lost(now, self._shared.settings, silent=trouble.cause == "silent")
+        self._enter("disconnected")
+        self._tell_change()
+
+    def _tell_change(self) -> None:
         for each in self._watchers.values():
             each.wake()
+        self._changed(self)
 
     def _take(self, frame: Frame) -> None:
+        self.clock.event_at = asyncio.get_running_loop().time()
         seen = self._parse(frame)
-        for observation in seen.observations:
-            if watcher := self._watchers.get(observation.file_id):
-                watcher.tell(observation)
-            else:
-                metrics.IGNORED.labels("not_watched").inc()
         for ignored in seen.ignored:
             metrics.IGNORED.labels(ignored.reason).inc()
         for broken in seen.broken:
             self._shared.bury(broken, str(self.channel), self.channel.id)
-        self.clock.event_at = asyncio.get_running_loop().time()
-        for file_id, watcher in self._watchers.items():
-            watcher.saw([each for each in seen.observations if each.file_id == file_id], seen.ignored)
+        named = {each.file_id for each in seen.observations}
+        for file_id in named:
+            self._pass_on(file_id, [each for each in seen.observations if each.file_id == file_id], seen.ignored)
+        if not named and seen.ignored:
+            for watcher in self.watchers:
+                watcher.saw((), seen.ignored)
+                if self.channel.kind != "file" and is_unnamed(seen.ignored):
+                    watcher.saw_unnamed()
+
+    def _pass_on(self, file_id: str, seen: list[Observation], ignored: Iterable[Ignored]) -> None:
+        if hopeful := self.hopefuls.get(file_id):
+            self._carried(self, hopeful)
+        if watcher := self._watchers.get(file_id):
+            watcher.saw(seen, tuple(ignored))
+        else:
+            metrics.IGNORED.labels("not_watched").inc(len(seen))
 
     def _parse(self, frame: Frame) -> Parsed:
         if frame.too_long:
@@ -126,11 +215,53 @@ class Stream:
             return Parsed(ignored=(Ignored("cut"),))
         return seen
 
-    async def _wait_for_room(self) -> None:
-        """Reading stops, and TCP pushes back. After so long a silence that a stream would be dead of, look again."""
+    async def _wait_for_room(self, bytes_clock: "_BytesClock") -> None:
+        """Reading stops, and TCP pushes back. After a while of that something may have been missed: look again."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        bytes_clock.is_held = True
         await self._shared.outbox.room()
-        if loop.time() - began >= self._shared.settings.bytes_seconds:
-            for each in self._watchers.values():
+        self.clock.byte_at = loop.time()  # who is held up by Kafka has not lost a stream
+        bytes_clock.is_held = False
+        if loop.time() - began >= self._shared.settings.look_gap_seconds:
+            for each in self.watchers:
                 each.look_again()
+
+    def _nearest_deadline(self) -> float:
+        listening = (*self._watchers.values(), *self.hopefuls.values())
+        return min((each.deadline_at for each in listening), default=0)
+
+    def _enter(self, state: State, *, is_first: bool = False) -> None:
+        if not is_first:
+            metrics.STREAMS.labels(self.channel.kind, self._state).dec()
+        metrics.STREAMS.labels(self.channel.kind, state).inc()
+        self._state = state
+
+
+class _BytesClock:
+    """Ends the reading when the bytes clock rings. It is wound up again only when it would ring, not for each byte."""
+
+    __slots__ = ("_alarm", "_clock", "_limit", "_shared", "is_held")
+
+    def __init__(self, clock: StreamClock, shared: Shared, limit: asyncio.Timeout) -> None:
+        self._clock = clock
+        self._shared = shared
+        self._limit = limit
+        self.is_held = False
+        self._wind_up()
+
+    def stop(self) -> None:
+        self._alarm.cancel()
+
+    def _wind_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        settings = self._shared.settings
+        rings_at = loop.time() + settings.bytes_seconds if self.is_held else self._clock.dead_at(settings)
+        self._alarm = loop.call_at(rings_at, self._ring)
+
+    def _ring(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.is_held or self._clock.dead_at(self._shared.settings) > now:
+            self._wind_up()
+        else:
+            self._limit.reschedule(now)

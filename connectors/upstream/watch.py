@@ -1,8 +1,10 @@
-"""One watch: looks at its file whenever the policy says so, until the deadline. Its stream tells it what it hears."""
+"""One watch: looks at its file whenever the policy says so, until the deadline. Its stream tells it what it hears.
+
+Between two looks a watch is a timer and no task: ten thousand of them wait in one process.
+"""
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,31 +12,37 @@ from typing import Literal
 import structlog
 
 from connectors.upstream import metrics
-from connectors.upstream.budget import Budget, Turn
+from connectors.upstream.budget import Budget, Rank, Turn
 from connectors.upstream.client import UpstreamClient
 from connectors.upstream.errors import NotFound, Trouble, Unauthorized
 from connectors.upstream.outbox import CLIENT_ID, Outbox
 from connectors.upstream.parser import Broken, Ignored, Sight, parse_answer
 from connectors.upstream.policy import Roll, StreamClock, WatchClock, Why, next_look
 from connectors.upstream.settings import ConnectorSettings
-from connectors.upstream.signals import asks_for_look, awaits_url, is_news
-from schemas import Expired, Failure, Gap, Observation, Progress, Result, Snapshot, Source, TaskChange, Watch, utcnow
+from connectors.upstream.signals import asks_for_look, awaits_url, is_news, url_of
+from schemas import Expired, Failure, Gap, Observation, Progress, Source, TaskChange, Watch, utcnow
 from schemas.dead_letters import DeadLetter
 
 log = structlog.get_logger()
 
 _End = Literal["answered", "not_found", "refused", "failed", "late"]
 
+_RANKS: dict[Why, Rank] = {
+    "check": Rank.ASKED, "deadline": Rank.DEADLINE, "signal": Rank.GAP, "connected": Rank.GAP,
+    "poll": Rank.ROUTINE, "events": Rank.ROUTINE, "job": Rank.ROUTINE,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all watches and streams of a process work with."""
+    """What all watches and streams of a process work with. Their tasks belong to `tasks`: a bug in one ends it."""
 
     settings: ConnectorSettings
     client: UpstreamClient
     budget: Budget
     outbox: Outbox
     roll: Roll
+    tasks: asyncio.TaskGroup
 
     def bury(self, broken: Broken, where: str, file_id: str) -> None:
         """The bytes of a frame or answer that could not be read go to the dead letters."""
@@ -45,19 +53,34 @@ class Shared:
 
 
 class Watcher:
-    """One generation of one file. `run` returns when it has told the expiry; a tombstone cancels it."""
+    """One generation of one file. It calls `ended` when it has told the expiry; `stop` ends it before."""
+
+    __slots__ = (
+        "_alarm", "_checks_seen", "_clock", "_ended", "_has_url", "_lost", "_progress", "_shared", "_stream", "_task",
+        "_turn", "is_over", "partition", "watch",
+    )  # fmt: skip
 
     def __init__(
-        self, watch: Watch, stream: StreamClock, shared: Shared, checks_seen: int, partition: int | None = None
+        self,
+        watch: Watch,
+        shared: Shared,
+        ended: Callable[["Watcher"], None],
+        *,
+        checks_seen: int = 0,
+        partition: int | None = None,
     ) -> None:
         self.watch = watch
-        self._partition = partition
-        self._stream = stream
+        self.partition = partition
+        self.is_over = False
         self._shared = shared
-        self._settings = shared.settings
-        self._woken = asyncio.Event()
+        self._ended = ended
+        self._stream = StreamClock(down_since=_now())
+        self._alarm: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         self._turn: Turn | None = None
+        self._lost: tuple[datetime, str] | None = None
         self._progress = -1.0
+        self._has_url = False
         self._clock = WatchClock(tracked_at=_at(watch.tracked_at), deadline_at=_at(watch.deadline_at), news_at=_now())
         if watch.check > checks_seen:
             self._clock.ask()
@@ -66,6 +89,36 @@ class Watcher:
     def deadline_at(self) -> float:
         """In the loop's time."""
         return self._clock.deadline_at
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its stream would tell what is said now."""
+        return not self.is_over and self._stream.is_live(_now())
+
+    def start(self, stream: StreamClock) -> None:
+        """Begin, listening to this stream."""
+        self._stream = stream
+        self.wake()
+
+    def stop(self) -> None:
+        """No look from now on."""
+        self.is_over = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def rely_on(self, stream: StreamClock) -> None:
+        """Listen to another stream from now on."""
+        now = _now()
+        self._clock.moved(self._stream, stream, now)
+        self._stream = stream
+        if stream.live_at is not None:
+            self.sighted(stream)
+        self.wake()
+
+    def relies_on(self, stream: StreamClock) -> bool:
+        return self._stream is stream
 
     def update(self, watch: Watch) -> None:
         """A newer record of the same generation."""
@@ -79,15 +132,26 @@ class Watcher:
 
     def wake(self) -> None:
         """Something changed that the policy looks at."""
-        self._woken.set()
+        if self._task is None and not self.is_over:
+            self._wait()
 
     def look_again(self) -> None:
         """Something may have been missed."""
         self._clock.signalled = True
         self.wake()
 
-    def missed(self, since: datetime, until: datetime, cause: str) -> None:
-        """The stream was lost, and is live again: tell the gap."""
+    def blinded(self, stream: StreamClock, since: datetime, cause: str) -> None:
+        """A stream was lost that had been live. If it was the one this watch relies on, a gap begins."""
+        if self.relies_on(stream) and self._lost is None:
+            self._lost = since, cause
+
+    def sighted(self, stream: StreamClock) -> None:
+        """A stream is live. If this watch relies on it, a gap ends, and is told: a look follows."""
+        if self._lost is None or not self.relies_on(stream):
+            return
+        (since, cause), self._lost = self._lost, None
+        until = max(since, utcnow())
+        metrics.GAP_SECONDS.observe((until - since).total_seconds())
         watch = self.watch
         self.tell(
             Gap(
@@ -95,52 +159,72 @@ class Watcher:
                 generation=watch.generation,
                 observed_at=until,
                 since=since,
-                until=max(since, until),
+                until=until,
                 cause=cause,
             )
         )
 
     def tell(self, observation: Observation) -> None:
         """Send on what was seen of the file."""
-        self._shared.outbox.put(observation, self._partition)
+        self._shared.outbox.put(observation, self.partition)
 
     def saw(self, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
-        """The stream told something; it is on its way to Kafka already."""
+        """The stream told something of this file, or nothing that names one."""
         for each in seen:
+            self.tell(each)
             self._learn(each)
         if asks_for_look(seen, ignored):
             self.look_again()
 
-    async def run(self) -> None:
-        """Look whenever a look is due; at the deadline once more, then tell the expiry."""
-        while True:
-            now = _now()
-            look = next_look(self._settings, self._stream, self._clock, now)
-            if look.at > now:
-                await self._wait_until(look.at)
-            elif look.why == "deadline":
-                break
-            else:
-                await self._look(look.why, until=self._clock.deadline_at)
-        await self._look_last()
+    def saw_unnamed(self) -> None:
+        """A shared stream told something that goes on, and not of which file: now and then a reason to look."""
+        if not self._has_url:
+            self._clock.unnamed(_now(), self._shared.settings)
+            self.wake()
+
+    def _wait(self) -> None:
+        """Look now if a look is due, else be back when the next one is."""
+        look = next_look(self._shared.settings, self._stream, self._clock, _now())
+        if look.at <= _now():
+            self._task = self._shared.tasks.create_task(self._work(), name=f"watch {self.watch.file_id}")
+        elif self._alarm is None or look.at < self._alarm.when():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_at(look.at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.wake()
+
+    async def _work(self) -> None:
+        """All looks that are due. After the one at the deadline, which may take some tries, the expiry is told."""
+        while (look := next_look(self._shared.settings, self._stream, self._clock, _now())).at <= _now():
+            if look.why == "deadline":
+                await self._look_last()
+                self._expire()
+                return
+            if look.why in ("events", "job"):
+                metrics.RINGS.labels(look.why).inc()
+            await self._look(look.why, until=self._clock.deadline_at)
+        self._task = None
+        self._wait()
+
+    def _expire(self) -> None:
         watch = self.watch
+        self.is_over = True
         log.info("watch expired", file_id=watch.file_id, generation=watch.generation)
         self.tell(Expired(file_id=watch.file_id, generation=watch.generation, observed_at=utcnow()))
-
-    async def _wait_until(self, at: float) -> None:
-        self._woken.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(at):
-                await self._woken.wait()
+        self._ended(self)
 
     async def _look_last(self) -> None:
         """The look at the deadline, tried again for a while. While the token is refused nobody has looked: it waits."""
-        limit = _now() + self._settings.last_look_seconds
+        settings = self._shared.settings
+        limit = _now() + settings.last_look_seconds
         while (end := await self._look("deadline", until=limit)) not in ("answered", "not_found"):
             pause_until = self._clock.not_before if end == "refused" else min(limit, self._clock.not_before)
             await asyncio.sleep(max(0, pause_until - _now()))
             if self._shared.budget.refusal is not None:
-                limit = _now() + self._settings.refused_seconds + self._settings.last_look_seconds
+                limit = _now() + settings.refused_seconds + settings.last_look_seconds
             elif _now() >= limit:
                 return
 
@@ -150,7 +234,7 @@ class Watcher:
             async with asyncio.timeout_at(until):
                 end = await self._look_in_turn(why)
         except TimeoutError:
-            self._clock.failed(_now(), None, self._settings, self._shared.roll)
+            self._clock.failed(_now(), None, self._shared.settings, self._shared.roll)
             end = "late"
         finally:
             self._turn = None
@@ -160,27 +244,24 @@ class Watcher:
     async def _look_in_turn(self, why: Why) -> _End:
         shared, clock = self._shared, self._clock
         await shared.outbox.room()
-        self._turn = shared.budget.looks.turn(clock.deadline_at, urgent=why in ("deadline", "check"))
+        self._turn = shared.budget.looks.turn(_RANKS[why], clock.deadline_at)
+        source: Source = "poll"
         try:
             async with self._turn:
                 sent_at = _now()
-                source: Source = "check" if clock.sent(sent_at) else "poll"
-                with metrics.REQUEST_SECONDS.time():
-                    body = await shared.client.get_file(self.watch.file_id)
+                source = "check" if clock.sent(sent_at) else "poll"
+                body = await shared.client.get_file(self.watch.file_id)
         except NotFound:
-            shared.budget.worked()
-            if clock.missed(_now(), self._settings, shared.roll):
+            if clock.missed(_now(), shared.settings, shared.roll):
                 self._tell_not_found(source)
             return "not_found"
         except Trouble as error:
-            shared.budget.heed(error)
-            clock.failed(_now(), error.after, self._settings, shared.roll)
+            clock.failed(_now(), error.after, shared.settings, shared.roll)
             return "refused" if isinstance(error, Unauthorized) else "failed"
-        shared.budget.worked()
         if not self._read(body, source):
-            clock.failed(_now(), None, self._settings, shared.roll)
+            clock.failed(_now(), None, shared.settings, shared.roll)
             return "failed"
-        clock.answered(why, sent_at, self._settings, shared.roll)
+        clock.answered(why, sent_at, shared.settings, shared.roll)
         return "answered"
 
     def _read(self, body: bytes, source: Source) -> bool:
@@ -203,11 +284,13 @@ class Watcher:
             clock.news_at = _now()
         if isinstance(seen, Progress):
             self._progress = max(self._progress, seen.progress)
-        elif isinstance(seen, Result) or (isinstance(seen, Snapshot) and seen.url):
+        elif url_of(seen) is not None:
             clock.awaits_url = False
+            (metrics.REPEATED if self._has_url else metrics.WON).labels(seen.source).inc()
+            self._has_url = True
         elif awaits_url(seen):
             if not clock.awaits_url:
-                clock.awaits_url, clock.polls, clock.poll_gap = True, 0, self._settings.poll_steps_seconds[0]
+                clock.awaits_url, clock.polls, clock.poll_gap = True, 0, self._shared.settings.poll_steps_seconds[0]
                 self.wake()
         elif isinstance(seen, TaskChange):
             clock.awaits_url = False

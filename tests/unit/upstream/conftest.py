@@ -52,12 +52,13 @@ def start(upstream, letters):
         times = {
             "settle_seconds": 0, "poll_after_seconds": 100, "first_byte_seconds": 100, "events_seconds": 100,
             "job_seconds": 100, "bytes_seconds": 100, "backoff_seconds": 0.02, "backoff_cap_seconds": 0.05,
-            "look_gap_seconds": 0, "last_look_seconds": 0.3, "connects_per_second": 1000, "looks_per_second": 1000,
+            "look_gap_seconds": 0, "last_look_seconds": 0.3, "connects_per_second": 1000, "requests_per_second": 5000,
+            "overlap_seconds": 0.05,
         }  # fmt: skip
         settings = ConnectorSettings(base_url=upstream.url, token=TOKEN, **{**times, **changes})
-        async with UpstreamClient(settings) as client, asyncio.TaskGroup() as tasks:
-            shared = Shared(settings, client, Budget(settings), letters, roll=lambda: 0.5)
-            fleet = Fleet(shared, tasks)
+        budget = Budget(settings)
+        async with UpstreamClient(settings, budget) as client, asyncio.TaskGroup() as tasks:
+            fleet = Fleet(Shared(settings, client, budget, letters, lambda: 0.5, tasks))
             try:
                 yield fleet
             finally:

@@ -54,7 +54,7 @@ class Line:
 
 
 class FakeUpstream:
-    """`answers` says what a GET of a file gets; `refuse_streams` is a status for those who want to listen."""
+    """`answers` says what a GET of a file gets; `refuse_streams` is what those get who want to listen."""
 
     def __init__(self) -> None:
         self.answers: dict[str, object] = {}
@@ -62,7 +62,8 @@ class FakeUpstream:
         self.posts: list[Any] = []
         self.connects: list[float] = []
         self.lines: dict[str, list[Line]] = defaultdict(list)
-        self.refuse_streams: Callable[[], web.Response] | None = None
+        self.refuse_streams: Callable[..., Any] | None = None
+        self.refuse_channels: set[str] = set()
         self.hold: Awaitable[object] | None = None
         self.generated: object = []
         self.url = ""
@@ -113,7 +114,11 @@ class FakeUpstream:
         self.connects.append(time.monotonic())
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.Response(status=401)
+        if request.match_info["channel"] in self.refuse_channels:
+            return web.Response(status=502)
         if self.refuse_streams is not None:
+            if asyncio.iscoroutinefunction(self.refuse_streams):
+                return await self.refuse_streams(request)
             return self.refuse_streams()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)

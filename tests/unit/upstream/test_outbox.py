@@ -32,12 +32,26 @@ class Producer:
     def __init__(self, taken: list, fault: Callable[[], Exception | None]) -> None:
         self.taken, self.fault, self.stopped = taken, fault, False
 
-    async def send(self, topic, value, key, headers, partition):
+    async def send(self, topic, value, key, headers):
         assert not self.stopped
         end = asyncio.get_running_loop().create_future()
         error = self.fault()
         if error is None:
-            self.taken.append((topic, key, value, partition))
+            self.taken.append((topic, key, value, None))
+            end.set_result(None)
+        else:
+            end.set_exception(error)
+        return end
+
+    def create_batch(self):
+        return Batch()
+
+    async def send_batch(self, batch, topic, *, partition):
+        assert not self.stopped
+        end = asyncio.get_running_loop().create_future()
+        error = self.fault()
+        if error is None:
+            self.taken.extend((topic, key, value, partition) for key, value in batch.records)
             end.set_result(None)
         else:
             end.set_exception(error)
@@ -45,6 +59,19 @@ class Producer:
 
     async def stop(self):
         self.stopped = True
+
+
+class Batch:
+    """Holds four records, as Kafka's holds so many bytes."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple] = []
+
+    def append(self, *, timestamp, key, value, headers):
+        if len(self.records) == 4:
+            return None
+        self.records.append((key, value))
+        return timestamp
 
 
 @pytest.fixture
@@ -55,12 +82,16 @@ def world(monkeypatch):
         def __init__(self) -> None:
             self.taken: list = []
             self.fault: Exception | None = None
+            self.next_fault: Callable[[], Exception | None] = lambda: self.fault
             self.no_broker = False
             self.producers: list[Producer] = []
 
         def make(self, *_: object) -> Producer:
-            self.producers.append(Producer(self.taken, lambda: self.fault))
+            self.producers.append(Producer(self.taken, self.ask))
             return self.producers[-1]
+
+        def ask(self) -> Exception | None:
+            return self.next_fault()
 
         async def connect(self, producer: Producer, _: object) -> Producer:
             if self.no_broker:
@@ -100,7 +131,7 @@ async def test_a_record_goes_to_the_partition_that_is_named_else_to_that_of_its_
     running.put(progress(1), 7)
     running.put(progress(2))
     await asyncio.wait_for(running.emptied(), 5)
-    assert [partition for *_, partition in world.taken] == [7, None]
+    assert sorted(partition or -1 for *_, partition in world.taken) == [-1, 7]
 
 
 @pytest.mark.parametrize("error", [KafkaTimeoutError(), KafkaConnectionError()])
@@ -114,6 +145,27 @@ async def test_what_kafka_does_not_take_is_kept_in_order_and_sent_again_by_a_new
     await asyncio.wait_for(running.emptied(), 5)
     assert world.sent() == list(range(20))
     assert running.trouble() is None
+
+
+async def test_batches_keep_the_order_of_a_partition_also_when_they_are_sent_again(world, running):
+    world.fault = KafkaTimeoutError()
+    for number in range(30):
+        running.put(progress(number), number % 3)
+    await until(lambda: len(world.producers) >= 3)
+    world.fault = None
+    await asyncio.wait_for(running.emptied(), 5)
+    for partition in range(3):
+        told = [decode_observation(value).progress for _, _, value, place in world.taken if place == partition]
+        assert told == list(range(partition, 30, 3))
+
+
+async def test_a_batch_that_kafka_refuses_stays_and_the_others_are_gone(world, running):
+    errors = iter([None, KafkaTimeoutError()])
+    world.next_fault = lambda: next(errors, None)
+    for number in range(12):
+        running.put(progress(number), 0)
+    await asyncio.wait_for(running.emptied(), 5)
+    assert sorted(world.sent()) == list(range(12))
 
 
 async def test_without_a_broker_it_waits_for_one_and_says_so(world, running):

@@ -240,7 +240,14 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_retry_after_is_read_in_seconds_and_as_a_date(header, seconds):
-    assert retry_after(header, NOW, SETTINGS) == seconds
+    assert retry_after(header, None, NOW, SETTINGS) == seconds
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-3), timedelta(days=400)])
+def test_retry_after_as_a_date_counts_from_the_upstreams_own_clock(skew):
+    date, until = (format_datetime(NOW + skew + timedelta(seconds=each), usegmt=True) for each in (0, 9))
+    assert retry_after(until, date, NOW, SETTINGS) == 9
+    assert retry_after(until, "yesterday", NOW, SETTINGS) == retry_after(until, None, NOW, SETTINGS)
 
 
 def test_poll_distances_vary_by_the_jitter():

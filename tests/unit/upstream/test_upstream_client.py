@@ -1,8 +1,9 @@
 """The client alone: what the upstream's answers become, and what never leaves."""
 
 import asyncio
+import gzip
 import uuid
-from contextlib import aclosing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import web
 from unit.upstream.fake_upstream import TOKEN, until
 
+from connectors.upstream.budget import Budget
 from connectors.upstream.client import MAX_ANSWER_BYTES, UpstreamClient
 from connectors.upstream.errors import NotFound, Refused, TooMany, Trouble, Unauthorized
 from connectors.upstream.generation import GenerateRequest
@@ -27,16 +29,29 @@ def settings(upstream, **changes):
 
 @pytest.fixture
 async def client(upstream):
-    async with UpstreamClient(settings(upstream, request_seconds=1)) as found:
+    async with connected(upstream, request_seconds=1) as found:
         yield found
 
 
+def connected(upstream, **changes):
+    found = settings(upstream, **changes)
+    return UpstreamClient(found, Budget(found))
+
+
 async def listen(client, channel=CHANNEL):
-    frames = []
-    async with aclosing(client.events(channel, lambda: None, lambda: None)) as stream:
-        async for frame in stream:
-            frames.append(frame.data)  # noqa: PERF401 - what came before an error counts
-    return frames
+    async with closing(await client.subscribe(channel)) as stream:
+        frames = []
+        while (found := await stream.read()) is not None:
+            frames += [each.data for each in found]
+        return frames
+
+
+@asynccontextmanager
+async def closing(stream):
+    try:
+        yield stream
+    finally:
+        await stream.close()
 
 
 async def test_a_file_comes_as_the_upstream_wrote_it(upstream, client):
@@ -78,7 +93,7 @@ async def test_retry_after_is_read_in_both_forms(upstream, client, status, form)
 
 
 async def test_an_unreachable_host_is_trouble(upstream):
-    async with UpstreamClient(settings(upstream, base_url="http://127.0.0.1:1")) as client:
+    async with connected(upstream, base_url="http://127.0.0.1:1") as client:
         for call in (client.get_file(FILE), listen(client)):
             with pytest.raises(Trouble) as caught:
                 await call
@@ -114,39 +129,68 @@ async def test_an_answer_has_a_bound(upstream, client):
     assert caught.value.cause == "too_long"
 
 
-async def test_a_stream_tells_when_it_is_open_and_when_bytes_come(upstream, client):
-    told: list[str] = []
-    frames: list[str] = []
-
-    async def follow() -> None:
-        async for frame in client.events(CHANNEL, lambda: told.append("open"), lambda: told.append("bytes")):
-            frames.append(frame.data)  # noqa: PERF401 - read while it grows
-
-    following = asyncio.create_task(follow())
-    line = await upstream.line(str(CHANNEL))
-    await until(lambda: told == ["open"])
-    await line.write(b": ping\r\n\r\n")
-    await until(lambda: told == ["open", "bytes"])
-    assert frames == []
-    await line.write(b"data: {}\n\n")
-    await until(lambda: frames == ["{}"])
-    line.end()
-    await following
+async def test_a_stream_tells_of_bytes_that_complete_no_frame(upstream, client):
+    async with closing(await client.subscribe(CHANNEL)) as stream:
+        line = await upstream.line(str(CHANNEL))
+        await line.write(b": ping\r\n\r\n")
+        assert await stream.read() == []
+        await line.write(b"data: {}\n\ndata: {")
+        assert [each.data for each in await stream.read()] == ["{}"]
+        line.end()
+        assert await stream.read() is None
+        assert [each.data for each in stream.finish()] == ["{"]
 
 
-async def test_a_stream_that_ends_reset_or_falls_silent_says_which(upstream):
-    async with UpstreamClient(settings(upstream, bytes_seconds=0.2)) as client:
-        listening = asyncio.create_task(listen(client))
-        (await upstream.line(str(CHANNEL), 1)).end()
-        assert await listening == []
-        listening = asyncio.create_task(listen(client))
-        (await upstream.line(str(CHANNEL), 2)).reset()
+async def test_a_stream_that_is_reset_says_so(upstream, client):
+    async with closing(await client.subscribe(CHANNEL)) as stream:
+        (await upstream.line(str(CHANNEL))).reset()
         with pytest.raises(Trouble) as caught:
-            await listening
+            await stream.read()
         assert caught.value.cause == "reset"
+
+
+async def test_a_stream_without_an_answer_is_silent(upstream):
+    async def never(_):
+        await asyncio.Event().wait()
+
+    upstream.refuse_streams = never
+    async with connected(upstream, bytes_seconds=0.1) as client:
         with pytest.raises(Trouble) as caught:
-            await listen(client)
+            await client.subscribe(CHANNEL)
         assert caught.value.cause == "silent"
+
+
+async def test_a_compressed_stream_is_read(upstream, client):
+    async def zipped(request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
+        await response.prepare(request)
+        await response.write(gzip.compress(b"data: {}\n\n"))
+        return response
+
+    upstream.refuse_streams = zipped
+    assert await listen(client) == ["{}"]
+
+
+async def test_a_stream_that_cannot_be_decompressed_says_so(upstream, client):
+    async def zipped(request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
+        await response.prepare(request)
+        await response.write(b"data: {}\n\n")
+        return response
+
+    upstream.refuse_streams = zipped
+    with pytest.raises(Trouble) as caught:
+        await listen(client)
+    assert caught.value.cause == "not_decodable"
+
+
+async def test_a_redirect_is_not_followed(upstream, client):
+    upstream.answers[FILE] = lambda: web.Response(status=302, headers={"Location": upstream.url})
+    upstream.refuse_streams = upstream.answers[FILE]
+    for call in (client.get_file(FILE), client.subscribe(CHANNEL)):
+        with pytest.raises(Trouble) as caught:
+            await call
+        assert caught.value.cause == "status_302"
 
 
 async def test_a_page_in_place_of_a_stream_is_trouble(upstream, client):
