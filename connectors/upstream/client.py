@@ -39,6 +39,7 @@ class UpstreamClient:
         self._budget = budget
         self._stack = contextlib.AsyncExitStack()
         self._http: httpx.AsyncClient
+        self._transport: httpx.AsyncBaseTransport
 
     async def __aenter__(self) -> Self:
         # One connection a stream, however many; the timeouts are httpx's, request by request.
@@ -48,9 +49,10 @@ class UpstreamClient:
             read_bufsize=_READ_BUFFER_BYTES,
         )
         await self._stack.enter_async_context(session)
+        self._transport = AiohttpTransport(client=session)
         self._http = await self._stack.enter_async_context(
             httpx.AsyncClient(
-                transport=AiohttpTransport(client=session),
+                transport=self._transport,
                 base_url=self._settings.base_url.rstrip("/") + "/api/v1/",
                 headers={"authorization": f"Bearer {self._settings.token.get_secret_value()}"},
             )
@@ -75,9 +77,10 @@ class UpstreamClient:
         )
         with _translated():
             async with asyncio.timeout(self._settings.bytes_seconds):
-                response = await self._http.send(request, stream=True)
+                # The transport alone: what the client adds (redirects, cookies) is not wanted, and is kept per stream.
+                response = await self._transport.handle_async_request(request)
         async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(response.aclose)
+            stack.push_async_callback(_stream(response).aclose)
             with _translated():
                 await self._check(response)
             if "text/event-stream" not in response.headers.get("content-type", ""):
@@ -152,13 +155,13 @@ class UpstreamClient:
 class Subscription:
     """One open event stream. Its clocks are its reader's."""
 
-    __slots__ = ("_decoder", "_pieces", "_response")
+    __slots__ = ("_decoder", "_pieces", "_stream")
 
     def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        # Unless it is encoded, a layer less: it is passed for every event.
+        self._stream = _stream(response)
+        # Unless the body is encoded, the response with its headers is not needed any more.
         is_encoded = "content-encoding" in response.headers
-        self._pieces = response.aiter_bytes() if is_encoded else response.aiter_raw()
+        self._pieces = response.aiter_bytes() if is_encoded else aiter(self._stream)
         self._decoder = FrameDecoder()
 
     async def read(self) -> list[Frame] | None:
@@ -176,7 +179,12 @@ class Subscription:
 
     async def close(self) -> None:
         with contextlib.suppress(*_LIBRARY_ERRORS):
-            await self._response.aclose()
+            await self._stream.aclose()
+
+
+def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return response.stream
 
 
 async def _body(response: httpx.Response) -> bytes:

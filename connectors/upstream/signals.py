@@ -14,6 +14,8 @@ def asks_for_look(seen: Sequence[Observation], ignored: Sequence[Ignored]) -> bo
 
     A snapshot never does: it is itself the answer to a look. Nor does an end that brings its URL along.
     """
+    if not ignored and len(seen) == 1 and type(seen[0]) is Progress:  # nearly all that is ever said
+        return False
     if any(isinstance(each, Result) for each in seen):
         return False
     return any(_is_question(each) for each in seen) or any(_hides_an_end(each) for each in ignored)

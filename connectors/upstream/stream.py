@@ -1,7 +1,7 @@
 """One channel's event stream, kept open for the watches that listen to it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -190,20 +190,23 @@ class Stream:
             metrics.IGNORED.labels(ignored.reason).inc()
         for broken in seen.broken:
             self._shared.bury(broken, str(self.channel), self.channel.id)
-        named = {each.file_id for each in seen.observations}
-        for file_id in named:
-            self._pass_on(file_id, [each for each in seen.observations if each.file_id == file_id], seen.ignored)
-        if not named and seen.ignored:
-            for watcher in self.watchers:
-                watcher.saw((), seen.ignored)
-                if self.channel.kind != "file" and is_unnamed(seen.ignored):
-                    watcher.saw_unnamed()
+        if seen.observations:  # one frame is about one file
+            self._pass_on(seen.observations[0].file_id, seen.observations, seen.ignored)
+        elif seen.ignored:
+            self._pass_to_all(seen.ignored)
 
-    def _pass_on(self, file_id: str, seen: list[Observation], ignored: Iterable[Ignored]) -> None:
+    def _pass_to_all(self, ignored: Sequence[Ignored]) -> None:
+        """Nothing in the frame is said of a certain file."""
+        for watcher in self.watchers:
+            watcher.saw((), ignored)
+            if self.channel.kind != "file" and is_unnamed(ignored):
+                watcher.saw_unnamed()
+
+    def _pass_on(self, file_id: str, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
         if hopeful := self.hopefuls.get(file_id):
             self._carried(self, hopeful)
         if watcher := self._watchers.get(file_id):
-            watcher.saw(seen, tuple(ignored))
+            watcher.saw(seen, ignored)
         else:
             metrics.IGNORED.labels("not_watched").inc(len(seen))
 

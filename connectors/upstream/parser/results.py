@@ -1,10 +1,11 @@
 """What goes into the parser beside the text, and what comes out of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from connectors.upstream.parser.reasons import Reason
 from schemas.base import FileId, Kind, Name, Record, Source, is_uuid
 from schemas.observations import Observation
 
@@ -36,18 +37,27 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """How and when something was seen, and the generation each watched file is in (by file id)."""
+    """How and when something was seen (a time in the form of `utcnow`), and the generation of each watched file."""
 
     source: Source
     observed_at: datetime
     generations: Mapping[str, str] = field(default_factory=dict)
+
+    def facts(self, file_id: str) -> dict[str, Any]:
+        """The fields that every observation has."""
+        return {
+            "file_id": file_id,
+            "source": self.source,
+            "observed_at": self.observed_at,
+            "generation": self.generations.get(file_id),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """Something well-formed that tells nothing we use. `type` is the frame's, as far as it is one we know."""
 
-    reason: str
+    reason: Reason
     type: str = ""
 
 
@@ -55,7 +65,7 @@ class Ignored:
 class Broken:
     """Something that cannot be read at all, with the bytes as they came."""
 
-    reason: str
+    reason: Reason
     value: bytes
 
 
@@ -75,11 +85,7 @@ class Missing:
     file_id: str
 
 
-Finding = Observation | Generated | Missing | Ignored | Broken
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """All that one frame or answer said. `missing` are files to fetch."""
 
     observations: tuple[Observation, ...] = ()
@@ -87,17 +93,3 @@ class Parsed:
     missing: tuple[str, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     broken: tuple[Broken, ...] = ()
-
-    @classmethod
-    def of(cls, findings: Iterable[Finding]) -> "Parsed":
-        observations: list[Observation] = []
-        others: dict[type, list[Any]] = {Generated: [], Missing: [], Ignored: [], Broken: []}
-        for each in findings:
-            others.get(type(each), observations).append(each)
-        return cls(
-            tuple(observations),
-            tuple(others[Generated]),
-            tuple(each.file_id for each in others[Missing]),
-            tuple(others[Ignored]),
-            tuple(others[Broken]),
-        )

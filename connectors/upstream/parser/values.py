@@ -1,4 +1,8 @@
-"""Single values of the upstream's JSON. Absent is None; present and of no use raises Unreadable with the reason."""
+"""Single values of the upstream's JSON. Absent is None; present and of no use raises Unreadable with the reason.
+
+What comes out of these fits the fields of our records as it is, so that the records are made without checking it again
+(`schemas.base.trusted`).
+"""
 
 import json
 import re
@@ -7,6 +11,7 @@ from typing import Any, get_args
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from connectors.upstream.parser.reasons import Reason
 from schemas.base import Url, is_uuid
 from schemas.observations import TaskStatus
 
@@ -14,16 +19,19 @@ MAX_TEXT = 20_000
 MAX_NAME = 300
 _CHECK_URL = TypeAdapter[str](Url).validate_python
 _STATUSES: dict[str, TaskStatus] = {each: each for each in get_args(TaskStatus)}
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(%?)\s*", re.ASCII)
+# No two parts of it that follow each other can match the same characters: a long text takes no longer per character.
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:(%)\s*)?", re.ASCII)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Lone surrogates that stand for no byte (PEP 383)."""
 
 
 class Unreadable(Exception):
     """`reason` goes into the Ignored or Broken that is made of it. Never leaves the parser."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: Reason = reason
 
 
 def load(text: str | bytes) -> Any:
@@ -32,21 +40,16 @@ def load(text: str | bytes) -> Any:
         return orjson.loads(text)
     except ValueError:
         pass
-    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape" if _escaped(text) else "replace")
+    encoded = text if isinstance(text, bytes) else raw(text)
     try:
-        return json.loads(raw.decode("utf-8-sig", "replace"))
+        return json.loads(encoded.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError) as error:
         raise Unreadable("not_json") from error
 
 
-def _escaped(text: str) -> bool:
-    """Whether all lone surrogates of `text` stand for bytes (PEP 383), as the stream's decoder writes them."""
-    return all("\udc80" <= each <= "\udcff" for each in text if "\ud800" <= each <= "\udfff")
-
-
 def raw(text: str) -> bytes:
     """The bytes that a frame's text was decoded from."""
-    return text.encode("utf-8", "surrogateescape" if _escaped(text) else "replace")
+    return text.encode("utf-8", "replace" if _NO_BYTE.search(text) else "surrogateescape")
 
 
 def text(value: object) -> str | None:
@@ -62,24 +65,25 @@ def name(value: object) -> str | None:
 
 
 def uuid(value: object, prefix: str) -> str | None:
-    """A UUID in lower case, bare or with its `prefix.` before it."""
-    if value is None or value == "":
-        return None
+    """A UUID in lower case, bare or with its `prefix.` before it; None when it is none."""
     if isinstance(value, str) and is_uuid(bare := value.removeprefix(prefix + ".")):
         return bare.lower()
-    raise Unreadable(f"bad_{prefix}_id")
+    return None
 
 
 def first_uuid(prefix: str, *candidates: object) -> str | None:
     """The first candidate that is a UUID."""
-    for each in candidates:
-        try:
-            found = uuid(each, prefix)
-        except Unreadable:
-            continue
-        if found:
-            return found
-    return None
+    return next((found for each in candidates if (found := uuid(each, prefix))), None)
+
+
+def file_id(value: object) -> str | None:
+    """The id of a file."""
+    if value is None or value == "":
+        return None
+    found = uuid(value, "file")
+    if found is None:
+        raise Unreadable("bad_file_id")
+    return found
 
 
 def url(value: object) -> str | None:
@@ -136,8 +140,3 @@ def words(body: object) -> str | None:
 def as_dict(value: object) -> dict[str, Any]:
     """The object, or an empty one in place of anything else."""
     return value if isinstance(value, dict) else {}
-
-
-def blame(error: ValidationError) -> str:
-    """The reason made of a field that a record would not take."""
-    return "invalid_" + ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
