@@ -24,8 +24,8 @@ from schemas.errors import RejectRecord
 
 log = structlog.get_logger()
 
-_STREAM_TROUBLE = frozenset({"silent", "status_524", "not_a_stream"})
-"""What befalls streams alone, and tells nothing of the host: the proxy in front keeps silent, then answers 524."""
+_HOST_TROUBLE = frozenset({"unreachable", "certificate"})
+"""Of what befalls streams this alone tells of the host: proxies keep them waiting, answer 524, and break them off."""
 
 _TELL_SECONDS = 60.0
 """Between two lines of the log on a refused token."""
@@ -55,9 +55,8 @@ class Turn:
         self.is_probe = False
 
     @property
-    def no_verdict(self) -> frozenset[str]:
-        """Causes of trouble that count for nothing."""
-        return self._line.no_verdict
+    def is_stream(self) -> bool:
+        return self._line.is_of_streams
 
     @property
     def is_over(self) -> bool:
@@ -104,10 +103,11 @@ class Line:
         budget: "Budget",
         at_once: float = inf,
         pace: Bucket | None = None,
-        no_verdict: frozenset[str] = frozenset(),
+        *,
+        is_of_streams: bool = False,
     ) -> None:
         self._budget = budget
-        self.no_verdict = no_verdict
+        self.is_of_streams = is_of_streams
         self._at_once = at_once
         self._numbers = count()
         self.pace = pace
@@ -156,9 +156,14 @@ class Budget:
         self._told_at = -inf
         self.looks = Line(self, settings.looks_at_once)
         pace = Bucket(settings.connects_per_second, 1)
-        self.connects = Line(self, settings.connects_at_once, pace, _STREAM_TROUBLE)
+        self.connects = Line(self, settings.connects_at_once, pace, is_of_streams=True)
         self.calls = Line(self)
         self.refusal: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker lets nothing through but probes."""
+        return self._breaker.state != "closed"
 
     @property
     def shut_until(self) -> float:
@@ -171,10 +176,10 @@ class Budget:
         before = self._breaker.state
         if answered:
             self._answered(turn, trouble, now)
-        elif trouble is None or trouble.cause in turn.no_verdict:
+        elif trouble is None:
             if turn.is_probe:
                 self._breaker.called_off()
-        else:
+        elif turn.is_probe or not turn.is_stream or trouble.cause in _HOST_TROUBLE:
             self._breaker.failed(now, probe=turn.is_probe)
             if before == "closed" and self._breaker.state == "open":
                 log.warning("upstream does not answer", cause=trouble.cause, error=str(trouble))
@@ -192,10 +197,12 @@ class Budget:
                 self._come_back(max(opens_at, min(paces)) if not ready else opens_at)
                 return
             self._requests.take(now)
-            _, line = min(ready, key=lambda each: each[0])
             is_probe = self._breaker.passed()
-            if is_probe:
+            if is_probe:  # a stream tells less of the host
                 metrics.BREAKER.state("half_open")
+                _, line = min(ready, key=lambda each: (each[1].is_of_streams, each[0]))
+            else:
+                _, line = min(ready, key=lambda each: each[0])
             line.let_first_in(now, probe=is_probe)
 
     def _answered(self, turn: Turn, trouble: Trouble | None, now: float) -> None:

@@ -123,6 +123,12 @@ class WatchClock:
     not_before: float = -inf
     in_flight: tuple[bool, bool] = (False, False)
 
+    def awaits(self, stream: StreamClock, now: float, settings: ConnectorSettings) -> None:
+        """The work is done, and nobody has said where the result is: keep looking, seldom if a stream may still say."""
+        steps = settings.poll_steps_seconds
+        self.awaits_url, self.polls = True, max(0, len(steps) - 2) if stream.is_live(now) else 0
+        self.poll_gap = steps[self.polls]
+
     def moved(self, old: StreamClock, new: StreamClock, now: float) -> None:
         """The watch listens to another stream. Between two live ones nothing is missed: no look is due for that."""
         if old.live_at is not None and self.closed_at >= old.live_at and old.is_live(now) and new.is_live(now):

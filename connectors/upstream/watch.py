@@ -290,7 +290,7 @@ class Watcher:
             self._has_url = True
         elif awaits_url(seen):
             if not clock.awaits_url:
-                clock.awaits_url, clock.polls, clock.poll_gap = True, 0, self._shared.settings.poll_steps_seconds[0]
+                clock.awaits(self._stream, _now(), self._shared.settings)
                 self.wake()
         elif isinstance(seen, TaskChange):
             clock.awaits_url = False

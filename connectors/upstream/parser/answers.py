@@ -1,15 +1,12 @@
 """Answers of the REST calls: the file, the project, and what a generate call has begun."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-
-from pydantic import ValidationError
 
 from connectors.upstream.parser import files, values
 from connectors.upstream.parser.results import (
     Broken,
     Endpoint,
-    Finding,
     Generated,
     Ignored,
     Missing,
@@ -17,22 +14,41 @@ from connectors.upstream.parser.results import (
     Sight,
 )
 from connectors.upstream.parser.values import Unreadable
-from schemas.base import Kind
+from schemas.base import Kind, trusted
+from schemas.observations import Observation
+
+Finding = Observation | Generated | Missing | Ignored
+_made = trusted(Generated)
 
 
 def parse_answer(body: object, endpoint: Endpoint, sight: Sight, file_id: str | None = None) -> Parsed:
     """What the answer to a call says; `body` is its bytes, or what was read of them already.
 
-    `file_id` is the file that was asked for: an answer about another one is ignored.
+    `file_id` is the file that was asked for, as a FileId: an answer about another one is ignored.
     """
     raw = values.raw(body) if isinstance(body, str) else body if isinstance(body, bytes) else None
     try:
         answer = body if raw is None else values.load(raw)
-        return Parsed.of(_READERS[endpoint](answer, sight, file_id))
+        return _sorted(_READERS[endpoint](answer, sight, file_id))
     except Unreadable as error:
         return Parsed(broken=(Broken(error.reason, raw or b""),))
-    except ValidationError as error:
-        return Parsed(broken=(Broken(values.blame(error), raw or b""),))
+
+
+def _sorted(findings: Iterable[Finding]) -> Parsed:
+    observations: list[Observation] = []
+    generated: list[Generated] = []
+    missing: list[str] = []
+    ignored: list[Ignored] = []
+    for each in findings:
+        if isinstance(each, Ignored):
+            ignored.append(each)
+        elif isinstance(each, Missing):
+            missing.append(each.file_id)
+        elif isinstance(each, Generated):
+            generated.append(each)
+        else:
+            observations.append(each)
+    return Parsed(tuple(observations), tuple(generated), tuple(missing), tuple(ignored))
 
 
 def parse_refusal(body: bytes) -> tuple[str, str]:
@@ -57,7 +73,7 @@ def parse_refusal(body: bytes) -> tuple[str, str]:
 def _file(answer: object, sight: Sight, asked: str | None) -> Iterator[Finding]:
     if not isinstance(answer, dict):
         raise Unreadable("not_an_object")
-    named = values.uuid(answer.get("id"), "file")
+    named = values.file_id(answer.get("id"))
     if named is None and not (asked and ("url" in answer or "tasks" in answer)):
         raise Unreadable("not_a_file")
     if asked and named not in (None, asked):
@@ -75,7 +91,7 @@ def _project(answer: object, sight: Sight, asked: str | None) -> Iterator[Findin
     for item in answer["data"]:
         value = values.as_dict(values.as_dict(item).get("value"))
         try:
-            file_id = values.uuid(value.get("file_id"), "file")
+            file_id = values.file_id(value.get("file_id"))
         except Unreadable as error:
             yield Ignored(error.reason)
             continue
@@ -114,7 +130,7 @@ def _begun(answer: object, kind: Kind) -> Generated | Ignored:
     if file_id is None:
         return Ignored("no_file_id")
     projects = (answer.get("project_id"), value.get("project_id"), answer.get("projectId"))
-    return Generated(
+    return _made(
         file_id=file_id,
         project_id=values.first_uuid("project", *projects),
         upstream_generation_id=files.upstream_generation_id(answer) or files.upstream_generation_id(value),

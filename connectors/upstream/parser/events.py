@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from connectors.upstream.parser import files, values
-from connectors.upstream.parser.results import Broken, Channel, Finding, Ignored, Parsed, Sight
+from connectors.upstream.parser.results import Broken, Channel, Ignored, Parsed, Sight
 from connectors.upstream.parser.values import Unreadable
-from schemas.observations import Failure, Progress, TaskChange
+from schemas.base import trusted
+from schemas.observations import Failure, Observation, Progress, TaskChange
+
+_progress, _task_changed, _failure = trusted(Progress), trusted(TaskChange), trusted(Failure)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Frame:
     """`body` is the object where it is one, else the frame itself; `said` is the object where it is a text.
 
@@ -31,28 +32,22 @@ class _Frame:
 
         One that names none is the channel's, if the channel is a file's.
         """
-        found = values.uuid(named, "file") or values.first_uuid("file", *ids, self.outer)
-        if self.channel.kind != "file":
+        channel = self.channel
+        if channel.kind == "file" and named == channel.id:
+            return channel.id
+        found = values.file_id(named) or values.first_uuid("file", *ids, self.outer)
+        if channel.kind != "file":
             if found is None:
                 raise Unreadable("names_no_file")
             return found
-        if found not in (None, self.channel.id):
+        if found not in (None, channel.id):
             raise Unreadable("another_file")
-        return self.channel.id
-
-    def facts(self, file_id: str) -> dict[str, Any]:
-        """The fields that every observation has."""
-        return {
-            "file_id": file_id,
-            "source": self.sight.source,
-            "observed_at": self.sight.observed_at,
-            "generation": self.sight.generations.get(file_id),
-        }
+        return channel.id
 
 
 def parse_frame(data: str, channel: Channel, sight: Sight) -> Parsed:
     """What one frame's `data` says. Observations of a `file.` channel are about that file only."""
-    if not data.strip():
+    if not data or data.isspace():
         return Parsed(ignored=(Ignored("empty"),))
     try:
         frame = values.load(data)
@@ -61,10 +56,19 @@ def parse_frame(data: str, channel: Channel, sight: Sight) -> Parsed:
     if not isinstance(frame, dict):
         return Parsed(broken=(Broken("not_an_object", values.raw(data)),))
     kind = frame.get("type")
-    read = _READERS.get(kind) if isinstance(kind, str) else None
-    if read is None:
+    if not isinstance(kind, str) or kind not in _READERS:
         return Parsed(ignored=(Ignored("unknown_type"),))
-    return Parsed.of(_findings(read, _unfold(frame, channel, sight), str(kind)))
+    observations: list[Observation] = []
+    ignored: list[Ignored] = []
+    try:
+        for each in _READERS[kind](_unfold(frame, channel, sight)):
+            if isinstance(each, Ignored):
+                ignored.append(Ignored(each.reason, kind))
+            else:
+                observations.append(each)
+    except Unreadable as error:
+        ignored.append(Ignored(error.reason, kind))
+    return Parsed(tuple(observations), ignored=tuple(ignored))
 
 
 def _unfold(frame: dict[str, Any], channel: Channel, sight: Sight) -> _Frame:
@@ -76,26 +80,16 @@ def _unfold(frame: dict[str, Any], channel: Channel, sight: Sight) -> _Frame:
     return _Frame(channel, sight, body, found, frame.get("file_id"))
 
 
-def _findings(read: Callable[[_Frame], Iterator[Finding]], frame: _Frame, kind: str) -> Iterator[Finding]:
-    try:
-        for each in read(frame):
-            yield Ignored(each.reason, kind) if isinstance(each, Ignored) else each
-    except Unreadable as error:
-        yield Ignored(error.reason, kind)
-    except ValidationError as error:
-        yield Ignored(values.blame(error), kind)
-
-
-def _render_progress(frame: _Frame) -> Iterator[Finding]:
+def _render_progress(frame: _Frame) -> Iterator[Observation | Ignored]:
     body = frame.body
     file_id = frame.subject(body.get("file_id"))
     found = values.percent(body.get("progress") if isinstance(frame.said, dict | None) else frame.said)
     if found is None:
         raise Unreadable("no_progress")
-    yield Progress(**frame.facts(file_id), progress=found, message=values.text(body.get("message")))
+    yield _progress(**frame.sight.facts(file_id), progress=found, message=values.text(body.get("message")))
 
 
-def _render_result(frame: _Frame) -> Iterator[Finding]:
+def _render_result(frame: _Frame) -> Iterator[Observation | Ignored]:
     body = frame.body
     file_id = frame.subject(body.get("file_id"), body.get("fileId"), body.get("id"))
     if not body.get("file_id") and files.is_file(body):
@@ -104,14 +98,14 @@ def _render_result(frame: _Frame) -> Iterator[Finding]:
         yield from files.result(body, file_id, frame.sight, "url", "file_url")
 
 
-def _file(frame: _Frame) -> Iterator[Finding]:
+def _file(frame: _Frame) -> Iterator[Observation | Ignored]:
     if not isinstance(frame.said, dict):
         raise Unreadable("no_object")
     file_id = frame.subject(frame.body.get("id"), frame.body.get("file_id"))
     yield from files.snapshot(frame.body, file_id, frame.sight)
 
 
-def _task(frame: _Frame) -> Iterator[Finding]:
+def _task(frame: _Frame) -> Iterator[Observation | Ignored]:
     body = frame.body
     file_id = frame.subject(body.get("file_id"))
     if body.get("result_url"):
@@ -119,10 +113,10 @@ def _task(frame: _Frame) -> Iterator[Finding]:
     yield _task_change(frame, file_id, "id")
     found = values.percent(body.get("progress"))
     if found is not None:
-        yield Progress(**frame.facts(file_id), progress=found)
+        yield _progress(**frame.sight.facts(file_id), progress=found)
 
 
-def _task_status(frame: _Frame) -> Iterator[Finding]:
+def _task_status(frame: _Frame) -> Iterator[Observation | Ignored]:
     yield _task_change(frame, frame.subject(frame.body.get("file_id")), "task_id")
 
 
@@ -131,10 +125,10 @@ def _task_change(frame: _Frame, file_id: str, id_key: str) -> TaskChange:
     if status is None:
         raise Unreadable("no_status")
     task_id = values.name(frame.body.get(id_key))
-    return TaskChange(**frame.facts(file_id), task_id=task_id, status=status, message=values.words(frame.body))
+    return _task_changed(**frame.sight.facts(file_id), task_id=task_id, status=status, message=values.words(frame.body))
 
 
-def _data(frame: _Frame) -> Iterator[Finding]:
+def _data(frame: _Frame) -> Iterator[Observation | Ignored]:
     value = frame.body.get("value")
     if not isinstance(value, dict) or not (value.get("url") or value.get("file_url")):
         raise Unreadable("no_file_url")
@@ -143,11 +137,11 @@ def _data(frame: _Frame) -> Iterator[Finding]:
     yield from files.result(body, file_id, frame.sight, "url", "file_url")
 
 
-def _error(frame: _Frame) -> Iterator[Finding]:
+def _error(frame: _Frame) -> Iterator[Observation | Ignored]:
     named = frame.body.get("file_id") or frame.outer
     file_id = frame.subject(named)
-    yield Failure(
-        **frame.facts(file_id),
+    yield _failure(
+        **frame.sight.facts(file_id),
         reason="upstream_error",
         message=values.words(frame.body if isinstance(frame.said, dict | None) else frame.said),
         task_id=values.name(frame.body.get("task_id")),
@@ -155,11 +149,11 @@ def _error(frame: _Frame) -> Iterator[Finding]:
     )
 
 
-def _not_ours(frame: _Frame) -> Iterator[Finding]:  # noqa: ARG001 - readers are of one shape
+def _not_ours(frame: _Frame) -> Iterator[Observation | Ignored]:  # noqa: ARG001 - readers are of one shape
     yield Ignored("not_ours")
 
 
-_READERS: dict[str, Callable[[_Frame], Iterator[Finding]]] = {
+_READERS: dict[str, Callable[[_Frame], Iterator[Observation | Ignored]]] = {
     "render_progress": _render_progress,
     "render_result": _render_result,
     "file": _file,

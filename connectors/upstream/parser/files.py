@@ -6,12 +6,13 @@ from typing import Any
 from connectors.upstream.parser import values
 from connectors.upstream.parser.results import Ignored, Sight
 from connectors.upstream.parser.values import Unreadable
-from schemas.base import Kind
+from schemas.base import Kind, trusted
 from schemas.media import kind_of_type
 from schemas.observations import Result, Snapshot, TaskStatus
 
 _MARKS = ("tasks", "thumbnail_url", "video_generation_id", "image_generation_id", "audio_generation_id")
 _GENERATIONS = ("video_generation", "image_generation", "audio_generation")
+_snapshot, _result = trusted(Snapshot), trusted(Result)
 
 
 def is_file(body: dict[str, Any]) -> bool:
@@ -24,11 +25,8 @@ def snapshot(body: dict[str, Any], file_id: str, sight: Sight) -> Iterator[Snaps
     found, notes = _urls(body, "url")
     yield from notes
     task_id, task_status, message = _newest_task(body.get("tasks"), file_id)
-    yield Snapshot(
-        file_id=file_id,
-        source=sight.source,
-        observed_at=sight.observed_at,
-        generation=sight.generations.get(file_id),
+    yield _snapshot(
+        **sight.facts(file_id),
         kind=kind(body),
         content_type=content_type(body),
         upstream_generation_id=upstream_generation_id(body),
@@ -46,11 +44,8 @@ def result(body: dict[str, Any], file_id: str, sight: Sight, *keys: str) -> Iter
     if "url" not in found:
         yield Ignored("no_url")
         return
-    yield Result(
-        file_id=file_id,
-        source=sight.source,
-        observed_at=sight.observed_at,
-        generation=sight.generations.get(file_id),
+    yield _result(
+        **sight.facts(file_id),
         kind=kind(body),
         content_type=content_type(body),
         upstream_generation_id=upstream_generation_id(body),
@@ -96,12 +91,10 @@ def _urls(body: dict[str, Any], *keys: str) -> tuple[dict[str, str], list[Ignore
 
 def _newest_task(tasks: object, file_id: str) -> tuple[str | None, TaskStatus | None, str | None]:
     """Id, status and error message of the last task in the list that is not another file's."""
-    own = (
-        [each for each in tasks if isinstance(each, dict) and _is_of(each, file_id)] if isinstance(tasks, list) else []
-    )
-    if not own:
+    listed = reversed(tasks) if isinstance(tasks, list) else ()
+    newest = next((each for each in listed if isinstance(each, dict) and _is_of(each, file_id)), None)
+    if newest is None:
         return None, None, None
-    newest = own[-1]
     try:
         status = values.status(newest.get("status"))
     except Unreadable:
@@ -110,7 +103,5 @@ def _newest_task(tasks: object, file_id: str) -> tuple[str | None, TaskStatus | 
 
 
 def _is_of(task: dict[str, Any], file_id: str) -> bool:
-    try:
-        return values.uuid(task.get("file_id"), "file") in (None, file_id)
-    except Unreadable:
-        return False
+    named = task.get("file_id")
+    return named is None or named == "" or values.uuid(named, "file") == file_id

@@ -195,8 +195,13 @@ def test_events_that_ask_again_and_again_are_answered_once_a_second(clocks):
 def test_a_task_that_ended_without_url_is_polled_even_beside_a_live_stream(clocks):
     clocks.live(0)
     clocks.looks(0, 1)
-    clocks.watch.awaits_url, clocks.watch.poll_gap = True, 1
-    assert [at for at, _ in clocks.looks(1, 25)] == [1, 2, 4, 9, 19]
+    clocks.watch.awaits(clocks.stream, 1, SETTINGS)
+    assert [at for at, _ in clocks.looks(1, 30)] == [5, 10, 20, 30]
+
+
+def test_a_task_that_ended_without_url_and_without_a_stream_is_polled_at_once_and_often(clocks):
+    clocks.watch.awaits(clocks.stream, 1, SETTINGS)
+    assert [at for at, _ in clocks.looks(1, 15)] == [1, 2, 4, 9]
 
 
 def test_failures_back_off_and_an_answer_ends_that(clocks):

@@ -181,14 +181,14 @@ async def test_a_429_shuts_the_whole_host_for_as_long_as_it_says():
 async def test_so_many_failures_in_a_row_open_the_breaker_and_one_probe_closes_it():
     world = World(breaker_failures=3)
     await world.fail(3, Trouble("status_500", "no"))
-    world.join("probe", Rank.ASKED)
     world.join("stream", Rank.GAP, line=world.budget.connects)
     world.join("other")
+    world.join("probe", Rank.DEADLINE)
     await world.settle()
     assert world.passed == [], "it is open"
     await world.all_in(1)
     await world.settle()
-    assert world.passed == ["probe"], "it is half open: one at a time, the most urgent"
+    assert world.passed == ["probe"], "it is half open: one at a time, the most urgent that is no stream"
     await world.end("probe")
     await world.settle()
     assert sorted(world.passed) == ["other", "probe", "stream"]
@@ -221,7 +221,7 @@ async def test_answers_between_failures_keep_the_breaker_closed():
     assert world.passed == ["passes"]
 
 
-@pytest.mark.parametrize("cause", ["silent", "status_524", "not_a_stream"])
+@pytest.mark.parametrize("cause", ["silent", "reset", "status_524", "status_503", "not_a_stream"])
 async def test_what_befalls_streams_alone_does_not_keep_looks_away(cause):
     world = World(breaker_failures=2)
     for number in range(5):
