@@ -9,7 +9,9 @@ from typing import Any
 import structlog
 
 _SECRET_NAMES = re.compile(r"token|authorization|password|secret|cookie", re.IGNORECASE)
-_SECRET_TEXT = re.compile(r"(?i)(bearer\s+|(?:token|password|secret|key)=|://[^\s/:@?'\"]+:)[^\s&,;'\"@]+")
+_SECRET_TEXT = re.compile(
+    r"(?i)(bearer\s+|(?:token|password|secret|key)=|://[^\s/:@?'\"]+:(?=[^\s/@'\"]+@))[^\s&,;'\"@]+"
+)
 MASK = "***"
 
 

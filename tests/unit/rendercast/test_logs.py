@@ -39,6 +39,13 @@ def test_secrets_are_masked(capsys, said):
     assert line["process"] == "test"
 
 
+def test_a_port_is_no_password(capsys):
+    logs.set_up("test")
+    structlog.get_logger().info("started", url="http://127.0.0.1:8100", servers="kafka://one:9092,two:9092")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["url"], line["servers"]) == ("http://127.0.0.1:8100", "kafka://one:9092,two:9092")
+
+
 def test_lines_of_libraries_have_the_same_form_and_the_same_mask(capsys):
     logs.set_up("test")
     logging.getLogger("some.library").warning("sent Authorization: Bearer %s", "hush")
