@@ -25,7 +25,7 @@ from connectors.chats.rows import Entry, Partition, read
 from connectors.chats.settings import ChatsSettings
 from connectors.chats.store import Store
 from connectors.chats.writer import Fenced
-from connectors.kafka import connect, consumer, producer, send_dead_letter, translated
+from connectors.kafka import close, connect, consumer, producer, send_dead_letter, translated
 from schemas.dead_letters import DeadLetter, Incoming
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 from schemas.settings import KafkaSettings
@@ -70,7 +70,7 @@ class ChatSink:
             for store in self._stores:
                 stack.push_async_callback(store.close)
             self._producer = await connect(producer(self._kafka, _NAME), self._kafka)
-            stack.push_async_callback(self._producer.stop)
+            stack.push_async_callback(close, self._producer)
             self._consumer = await connect(
                 consumer(
                     self._kafka,
@@ -82,7 +82,7 @@ class ChatSink:
                 ),
                 self._kafka,
             )
-            stack.push_async_callback(self._consumer.stop)
+            stack.push_async_callback(close, self._consumer)
             work, stopping = asyncio.create_task(self._work(stop)), asyncio.create_task(stop.wait())
             try:
                 await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,6 @@
 """Commands to Kafka. A command counts as given when the broker has it."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -10,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from connectors.gateway import metrics
-from connectors.kafka import connect, producer
+from connectors.kafka import close, connect, producer
 from schemas import Cancel, Check, Track
 from schemas.codec import encode
 from schemas.errors import RetryLater
@@ -20,7 +19,6 @@ from schemas.settings import KafkaSettings
 log = structlog.get_logger()
 
 CLIENT_ID = "rendercast-gateway"
-CLOSE_SECONDS = 2.0
 AnyCommand = Track | Check | Cancel
 
 
@@ -57,7 +55,7 @@ class KafkaCommands:
     async def stop(self) -> None:
         client, self._producer = self._producer, None
         if client is not None:
-            await self._close(client)
+            await close(client)
 
     async def send(self, command: AnyCommand, partition: int | None = None) -> None:
         result, client = "unsure", None
@@ -91,12 +89,7 @@ class KafkaCommands:
                 try:
                     await fresh.start()
                 except BaseException:
-                    await self._close(fresh)
+                    await close(fresh)
                     raise
                 self._producer = fresh
             return self._producer
-
-    async def _close(self, client: AIOKafkaProducer) -> None:
-        with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await client.stop()

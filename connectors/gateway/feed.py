@@ -1,7 +1,6 @@
 """The topic of jobs, read by this process alone and from its beginning, and told to the board."""
 
 import asyncio
-import contextlib
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,7 +9,7 @@ from aiokafka.errors import KafkaError
 from connectors.gateway import metrics
 from connectors.gateway.board import Board
 from connectors.gateway.tasks import until_one_ends
-from connectors.kafka import connect, consumer
+from connectors.kafka import close, connect, consumer
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
@@ -20,7 +19,6 @@ log = structlog.get_logger()
 BATCH_RECORDS = 500
 LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
-CLOSE_SECONDS = 2.0
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 Offsets = dict[TopicPartition, int]
@@ -68,9 +66,7 @@ class JobsFeed:
                 client.seek(partition, offset)
             await until_one_ends(self._follow(client, ends), self._look(client, list(begins)))
         finally:
-            with contextlib.suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await client.stop()
+            await close(client)
 
     async def _bounds(self, client: AIOKafkaConsumer) -> tuple[Offsets, Offsets]:
         """First offset and end of every partition. Asking for all topics first: asking for one might make it."""

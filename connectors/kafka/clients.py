@@ -11,6 +11,8 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from schemas.errors import RetryLater, StopProcess
 from schemas.settings import KafkaSettings
 
+CLOSE_SECONDS = 2.0
+
 C = TypeVar("C", AIOKafkaConsumer, AIOKafkaProducer)
 
 
@@ -53,6 +55,21 @@ async def connect(client: C, kafka: KafkaSettings) -> C:
             bootstrap_servers=kafka.bootstrap_servers,
         ) from error
     return client
+
+
+async def close(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float = CLOSE_SECONDS) -> None:
+    """Stop the client, within a time and whatever state Kafka is in.
+
+    A consumer whose broker is away lets the cancellation of its own fetches out of `stop`: it is not ours.
+    """
+    task = asyncio.current_task()
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            try:
+                await client.stop()
+            except asyncio.CancelledError:
+                if task is None or task.cancelling():
+                    raise
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from connectors.kafka import connect, consumer, producer, send_dead_letter, translated
+from connectors.kafka import close, connect, consumer, producer, send_dead_letter, translated
 from connectors.storage.copier import Copier
 from connectors.storage.fetch import Fetcher
 from connectors.storage.metrics import IN_FLIGHT, LAG, OPEN, REFUSED, RETRIES
@@ -66,7 +66,7 @@ class StorageSink:
             await stack.enter_async_context(self._fetcher)
             await self._store.sweep()
             self._producer = await connect(producer(self._kafka, _NAME), self._kafka)
-            stack.push_async_callback(self._producer.stop)
+            stack.push_async_callback(close, self._producer)
             self._consumer = await connect(
                 consumer(
                     self._kafka,
@@ -77,7 +77,7 @@ class StorageSink:
                 ),
                 self._kafka,
             )
-            stack.push_async_callback(self._consumer.stop)
+            stack.push_async_callback(close, self._consumer)
             stack.push_async_callback(self._give_up)
             self._consumer.subscribe([self._topics.storage], listener=_Listener(self))
             self._troubles = {"partitions": "waiting for partitions"}

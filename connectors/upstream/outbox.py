@@ -5,7 +5,6 @@ bound can be passed by what one read of each stream brought, and by no more.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from connectors.kafka import connect, producer
+from connectors.kafka import close, connect, producer
 from connectors.upstream import metrics
 from schemas.codec import encode
 from schemas.dead_letters import DeadLetter
@@ -37,7 +36,6 @@ _BATCH_BYTES = 262_144
 _REQUEST_MS = 10_000
 _RETRY_SECONDS = 1.0
 _STALLED_SECONDS = 10.0
-_STOP_SECONDS = 2.0
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 
 
@@ -114,11 +112,11 @@ class Outbox:
                 await self._filled.wait()
                 if not await self._send_wave(sending):
                     # An idempotent producer that gave up on a batch has a hole in its numbers: it cannot go on.
-                    await _stop(sending)
+                    await close(sending)
                     sending = None
         finally:
             if sending is not None:
-                await _stop(sending)
+                await close(sending)
 
     def _push(self, letter: _Letter) -> None:
         if not self._letters:
@@ -240,9 +238,3 @@ def _append(parcel: _Parcel, letter: _Letter, now: int) -> bool:
         return False
     parcel.letters.append(letter)
     return True
-
-
-async def _stop(sending: AIOKafkaProducer) -> None:
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS):
-            await sending.stop()

@@ -9,9 +9,8 @@ from typing import TypeVar
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
 
-from connectors.kafka import connect, consumer
+from connectors.kafka import close, connect, consumer
 from connectors.upstream.budget import Budget
 from connectors.upstream.client import UpstreamClient
 from connectors.upstream.fleet import Fleet
@@ -28,7 +27,6 @@ log = structlog.get_logger()
 _C = TypeVar("_C", AIOKafkaConsumer, AIOKafkaProducer)
 
 _FLUSH_SECONDS = 4.0
-_LEAVE_SECONDS = 2.0
 _SESSION_MS = 6_000
 _HEARTBEAT_MS = 1_500
 
@@ -101,9 +99,7 @@ async def _started(client: _C, kafka: KafkaSettings) -> AsyncIterator[_C]:
     try:
         yield client
     finally:
-        with contextlib.suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(_LEAVE_SECONDS):
-                await client.stop()
+        await close(client)
 
 
 def _first(group: BaseExceptionGroup[StopProcess]) -> StopProcess:

@@ -16,16 +16,17 @@ _progress, _task_changed, _failure = trusted(Progress), trusted(TaskChange), tru
 
 @dataclass(slots=True)
 class _Frame:
-    """`body` is the object where it is one, else the frame itself; `said` is the object where it is a text.
+    """`body` is the frame's object; the frame itself where it has none; empty where that is a text or a number: `said`.
 
     `outer` is the file that the frame names beside its object.
     """
 
     channel: Channel
     sight: Sight
+    outer: object
     body: dict[str, Any]
-    said: object
-    outer: object = None
+    said: object = None
+    has_object: bool = False
 
     def subject(self, named: object, *ids: object) -> str:
         """The file a frame is about: the first of what names one, `ids` only where they are UUIDs.
@@ -43,6 +44,14 @@ class _Frame:
         if found not in (None, channel.id):
             raise Unreadable("another_file")
         return channel.id
+
+    def url_subject(self, body: dict[str, Any], key: str, *others: str) -> str:
+        """The file a URL is said to be of. Where an id stands and is empty, the URL is not taken for the channel's."""
+        ids = [body.get(each) for each in others]
+        found = self.subject(body.get(key), *ids)
+        if key in body and body[key] in (None, "") and values.first_uuid("file", *ids, self.outer) is None:
+            raise Unreadable("names_no_file")
+        return found
 
 
 def parse_frame(data: str, channel: Channel, sight: Sight) -> Parsed:
@@ -72,18 +81,19 @@ def parse_frame(data: str, channel: Channel, sight: Sight) -> Parsed:
 
 
 def _unfold(frame: dict[str, Any], channel: Channel, sight: Sight) -> _Frame:
-    found = frame.get("object")
+    found, outer = frame.get("object"), frame.get("file_id")
     if isinstance(found, str) and found.lstrip().startswith("{"):
         with contextlib.suppress(Unreadable):
             found = values.load(found)
-    body = found if isinstance(found, dict) else frame if found is None else {}
-    return _Frame(channel, sight, body, found, frame.get("file_id"))
+    if isinstance(found, dict):
+        return _Frame(channel, sight, outer, found, has_object=True)
+    return _Frame(channel, sight, outer, frame) if found is None else _Frame(channel, sight, outer, {}, found)
 
 
 def _render_progress(frame: _Frame) -> Iterator[Observation | Ignored]:
     body = frame.body
     file_id = frame.subject(body.get("file_id"))
-    found = values.percent(body.get("progress") if isinstance(frame.said, dict | None) else frame.said)
+    found = values.percent(body.get("progress") if frame.said is None else frame.said)
     if found is None:
         raise Unreadable("no_progress")
     yield _progress(**frame.sight.facts(file_id), progress=found, message=values.text(body.get("message")))
@@ -91,7 +101,7 @@ def _render_progress(frame: _Frame) -> Iterator[Observation | Ignored]:
 
 def _render_result(frame: _Frame) -> Iterator[Observation | Ignored]:
     body = frame.body
-    file_id = frame.subject(body.get("file_id"), body.get("fileId"), body.get("id"))
+    file_id = frame.url_subject(body, "file_id", "fileId", "id")
     if not body.get("file_id") and files.is_file(body):
         yield from files.snapshot(body, file_id, frame.sight)
     else:
@@ -99,9 +109,9 @@ def _render_result(frame: _Frame) -> Iterator[Observation | Ignored]:
 
 
 def _file(frame: _Frame) -> Iterator[Observation | Ignored]:
-    if not isinstance(frame.said, dict):
+    if not frame.has_object:
         raise Unreadable("no_object")
-    file_id = frame.subject(frame.body.get("id"), frame.body.get("file_id"))
+    file_id = frame.url_subject(frame.body, "id", "file_id")
     yield from files.snapshot(frame.body, file_id, frame.sight)
 
 
@@ -109,11 +119,18 @@ def _task(frame: _Frame) -> Iterator[Observation | Ignored]:
     body = frame.body
     file_id = frame.subject(body.get("file_id"))
     if body.get("result_url"):
-        yield from files.result(body, file_id, frame.sight, "result_url")
+        yield from _task_result(frame)
     yield _task_change(frame, file_id, "id")
     found = values.percent(body.get("progress"))
     if found is not None:
         yield _progress(**frame.sight.facts(file_id), progress=found)
+
+
+def _task_result(frame: _Frame) -> Iterator[Observation | Ignored]:
+    try:
+        yield from files.result(frame.body, frame.url_subject(frame.body, "file_id"), frame.sight, "result_url")
+    except Unreadable as error:
+        yield Ignored(error.reason)
 
 
 def _task_status(frame: _Frame) -> Iterator[Observation | Ignored]:
@@ -133,7 +150,7 @@ def _data(frame: _Frame) -> Iterator[Observation | Ignored]:
     if not isinstance(value, dict) or not (value.get("url") or value.get("file_url")):
         raise Unreadable("no_file_url")
     body = {"type": frame.body.get("type"), **value}
-    file_id = frame.subject(value.get("file_id"), value.get("fileId"), value.get("id"))
+    file_id = frame.url_subject(value, "file_id", "fileId", "id")
     yield from files.result(body, file_id, frame.sight, "url", "file_url")
 
 
@@ -143,7 +160,7 @@ def _error(frame: _Frame) -> Iterator[Observation | Ignored]:
     yield _failure(
         **frame.sight.facts(file_id),
         reason="upstream_error",
-        message=values.words(frame.body if isinstance(frame.said, dict | None) else frame.said),
+        message=values.words(frame.body if frame.said is None else frame.said),
         task_id=values.name(frame.body.get("task_id")),
         named=bool(named),
     )

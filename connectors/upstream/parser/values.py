@@ -56,7 +56,8 @@ def text(value: object) -> str | None:
     """A text that every JSON writer can write, cut at a length nobody reads; None when it is no text or empty."""
     if not isinstance(value, str) or not value:
         return None
-    return value[:MAX_TEXT].encode("utf-8", "replace").decode()
+    short = value[:MAX_TEXT]
+    return short if short.isascii() else short.encode("utf-8", "replace").decode()
 
 
 def name(value: object) -> str | None:
