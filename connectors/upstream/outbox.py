@@ -47,8 +47,10 @@ class _Letter:
     headers: Headers
     partition: int | None = None
     size: int = 0
+    put_at: float = 0
 
     def __post_init__(self) -> None:
+        self.put_at = monotonic()
         named = sum(len(name) + len(value) for name, value in self.headers)
         self.size = _OVERHEAD_BYTES + len(self.key or b"") + len(self.value or b"") + named
 
@@ -149,6 +151,7 @@ class Outbox:
         except KafkaError as error:
             trouble = error
         ends = await asyncio.gather(*(end for _, end in posted), return_exceptions=True)
+        metrics.ACKNOWLEDGED_SECONDS.observe(monotonic() - wave[0].put_at)
         for (letters, _), end in zip(posted, ends, strict=True):
             if isinstance(end, BaseException) and not isinstance(end, _TOO_LARGE):
                 trouble = end
