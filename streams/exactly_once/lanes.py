@@ -113,6 +113,15 @@ class Lanes:
         }
         self._recovering = False
 
+    def reached(self) -> dict[TP, int]:
+        """How far each source partition that is held is known to reach: to the record that was applied last."""
+        return {
+            TP(topic, number): position.offset + 1
+            for number, held in self.held.items()
+            for topic, source in self._engine.sources.items()
+            if (position := held.rows.positions.get(source))
+        }
+
     async def check_sources(self, places: Mapping[TP, Place]) -> None:
         """Raises StopProcess where a source topic is not the one that was applied, but was deleted and made anew.
 

@@ -4,6 +4,7 @@ What is used of Faust and aiokafka here and is not public stands in README.md be
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -24,7 +25,10 @@ from streams.exactly_once.lanes import Lanes
 log = structlog.get_logger()
 
 IDLE_SECONDS = 0.02
-"""Between two looks of a consumer that has no partition to fetch from."""
+"""Between two looks of a consumer that has no partition to fetch from, or of one that waits for an end."""
+
+LEADER_SECONDS = 5.0
+"""So long a partition may end before a place that was known already, before it counts as one made anew."""
 
 
 class Span(NamedTuple):
@@ -92,12 +96,15 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         begin = await self._ensure_consumer().beginning_offsets([tp])
         return int(begin[tp])
 
-    async def seek_sources(self, sources: frozenset[str]) -> dict[TP, Place]:
-        """Go to the committed offsets of the source topics; where each was sought to, and where it ends."""
-        found: dict[TP, Place] = await self.call_thread(self._seek_sources, sources)
+    async def seek_sources(self, sources: frozenset[str], reached: Mapping[TP, int]) -> dict[TP, Place]:
+        """Go to the committed offsets of the source topics; where each was sought to, and where it ends.
+
+        Each has `reached` that far. A leader that has just been elected may know an older end for a moment.
+        """
+        found: dict[TP, Place] = await self.call_thread(self._seek_sources, sources, reached)
         return found
 
-    async def _seek_sources(self, sources: frozenset[str]) -> dict[TP, Place]:
+    async def _seek_sources(self, sources: frozenset[str], reached: Mapping[TP, int]) -> dict[TP, Place]:
         consumer = self._ensure_consumer()
         mine = consumer.assignment()
         consumer.pause(*[tp for tp in mine if tp.topic not in sources])  # changelogs are loaded in bulk, not prefetched
@@ -107,6 +114,10 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         # Commits first, ends afterwards: another owner may have committed on until a moment ago.
         committed = {tp: await consumer.committed(tp) for tp in tps}
         begin, end = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        give_up = time.monotonic() + LEADER_SECONDS
+        while any(end[tp] < max(committed[tp] or 0, reached.get(tp, 0)) for tp in tps) and time.monotonic() < give_up:
+            await asyncio.sleep(IDLE_SECONDS)
+            end = await consumer.end_offsets(tps)
         places: dict[TP, Place] = {}
         for tp in tps:
             if (committed[tp] or 0) > end[tp]:
@@ -205,7 +216,7 @@ class BatchConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         epoch = self._epoch
-        places = await self._thread.seek_sources(self._lanes.sources)
+        places = await self._thread.seek_sources(self._lanes.sources, self._lanes.reached())
         if epoch == self._epoch:
             await self._lanes.check_sources(places)
         if epoch == self._epoch:

@@ -35,6 +35,15 @@ RECOVERY = (
         tests=unit("test_transport", "test_commits_are_asked_for_before_ends"),
     ),
     Mutation(
+        name="ends are asked for again",
+        point="exactly once 6",
+        guards="A leader that knows an older end for a moment is not taken for a topic that was made anew.",
+        file=TRANSPORT,
+        old="            end = await consumer.end_offsets(tps)\n        places",
+        new="            break\n        places",
+        tests=unit("test_transport", "test_a_leader_that_knows_an_older_end_for_a_moment_is_asked_again"),
+    ),
+    Mutation(
         name="the changelog is not prefetched",
         point="exactly once 8",
         guards="Rows are loaded in bulk and not read a second time through Faust.",

@@ -211,7 +211,7 @@ async def test_the_consumer_reads_committed_records_alone_and_fetches_as_it_is_s
 async def test_sources_are_sought_to_their_commits_and_never_before_their_beginning():
     kafka = Kafka(commands=0, upstream=0)
     kafka.committed_offsets, kafka.begins = {COMMANDS: 40, UPSTREAM: 3}, {UPSTREAM: 10}
-    places = await thread(kafka)._seek_sources(SOURCES)
+    places = await thread(kafka)._seek_sources(SOURCES, {})
     assert places == {COMMANDS: Place(40, 100), UPSTREAM: Place(10, 100)}
     assert {("seek", COMMANDS, 40), ("seek", UPSTREAM, 10)} <= set(kafka.calls)
 
@@ -219,52 +219,67 @@ async def test_sources_are_sought_to_their_commits_and_never_before_their_beginn
 async def test_a_source_without_a_commit_is_read_from_its_beginning(holes):
     kafka = Kafka(upstream=55)
     kafka.begins = {UPSTREAM: 10}
-    assert await thread(kafka)._seek_sources(SOURCES) == {UPSTREAM: Place(10, 100, is_committed=False)}
+    assert await thread(kafka)._seek_sources(SOURCES, {}) == {UPSTREAM: Place(10, 100, is_committed=False)}
     assert holes() == 0
 
 
 async def test_what_retention_deleted_while_nobody_read_is_counted(holes):
     kafka = Kafka(commands=0, upstream=0)
     kafka.committed_offsets, kafka.begins = {COMMANDS: 10, UPSTREAM: 3}, {COMMANDS: 10, UPSTREAM: 10}
-    await thread(kafka)._seek_sources(SOURCES)
+    await thread(kafka)._seek_sources(SOURCES, {})
     assert holes() == 7
 
 
 async def test_commits_are_asked_for_before_ends():
     """Another owner may have committed on until a moment ago: its commit is never behind an end that we know."""
     kafka = Kafka(commands=0, upstream=0)
-    await thread(kafka)._seek_sources(SOURCES)
+    await thread(kafka)._seek_sources(SOURCES, {})
     assert [each for each in kafka.calls if isinstance(each, str)] == ["committed", "committed", "ends"]
 
 
 async def test_changelogs_are_paused_because_they_are_loaded_in_bulk():
     kafka = Kafka(upstream=0, jobs=0)
-    places = await thread(kafka)._seek_sources(SOURCES)
+    places = await thread(kafka)._seek_sources(SOURCES, {})
     assert set(places) == {UPSTREAM}
     assert ("pause", JOBS) in kafka.calls
 
 
 async def test_without_sources_nothing_is_sought():
     kafka = Kafka(jobs=0)
-    assert await thread(kafka)._seek_sources(SOURCES) == {}
+    assert await thread(kafka)._seek_sources(SOURCES, {}) == {}
 
 
-async def test_a_commit_behind_the_end_needs_an_operator(ended):
+async def test_a_commit_behind_the_end_needs_an_operator(ended, monkeypatch):
     """The topic was made anew: the positions in the documents are of the old one."""
+    monkeypatch.setattr(room, "LEADER_SECONDS", 0.05)
     kafka = Kafka(upstream=0)
     kafka.committed_offsets, kafka.ends = {UPSTREAM: 41}, {UPSTREAM: 40}
     with pytest.raises(Ended):
-        await thread(kafka)._seek_sources(SOURCES)
+        await thread(kafka)._seek_sources(SOURCES, {})
     [(words, why, facts)] = ended
     assert (why, facts["committed"], facts["end"]) == ("operator", 41, 40)
     assert "made anew" in words
     assert not [each for each in kafka.calls if each[0] == "seek"]
 
 
+@pytest.mark.parametrize(("committed", "reached"), [(41, 0), (None, 41)])
+async def test_a_leader_that_knows_an_older_end_for_a_moment_is_asked_again(ended, committed, reached):
+    """One that has just been elected may not know yet how far the others have confirmed its records."""
+    kafka = Kafka(upstream=0)
+    kafka.committed_offsets, kafka.ends = {UPSTREAM: committed}, {UPSTREAM: 40}
+    seeking = asyncio.create_task(thread(kafka)._seek_sources(SOURCES, {UPSTREAM: reached}))
+    async with asyncio.timeout(5):
+        while kafka.calls.count("ends") < 3:  # noqa: ASYNC110 - the fake has no event
+            await asyncio.sleep(0.01)
+    kafka.ends = {UPSTREAM: 44}
+    assert (await seeking)[UPSTREAM].end == 44
+    assert ended == []
+
+
 async def test_a_commit_at_the_end_is_in_order(ended):
     kafka = Kafka(upstream=0)
     kafka.committed_offsets, kafka.ends = {UPSTREAM: 40}, {UPSTREAM: 40}
-    assert await thread(kafka)._seek_sources(SOURCES) == {UPSTREAM: Place(40, 40)}
+    assert await thread(kafka)._seek_sources(SOURCES, {}) == {UPSTREAM: Place(40, 40)}
     assert ended == []
 
 
@@ -288,6 +303,9 @@ class Lanes:
 
     def open(self, places, epoch):
         self._log.append(("open", dict(places), epoch))
+
+    def reached(self):
+        return {}
 
     async def check_sources(self, places):
         self._log.append("check")
@@ -316,7 +334,7 @@ class Thread:
         self.meanwhile()
         return self.first
 
-    async def seek_sources(self, sources):
+    async def seek_sources(self, sources, reached):
         self.meanwhile()
         return self.places
 
