@@ -44,8 +44,15 @@ chaos: setup ## The same as verify for ten minutes, and 200,000 jobs through a s
 	$(BIN)/rendercast verify --jobs 10000 --workers 3 --seconds 600 --faults all $(ARGS)
 	RENDERCAST_TEST_JOBS=200000 $(BIN)/pytest tests/integration/streams/test_forgetting_on_kafka.py
 
-.PHONY: bench bench-processor
-bench: bench-processor ## All benchmarks (SCALE=0.1: a tenth, for a quick look)
+.PHONY: fuzz
+fuzz: setup ## Fuzz the parser with atheris for ten minutes, from the kept corpus (ARGS='--seconds 60')
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+.PHONY: bench bench-processor bench-connector
+bench: bench-processor bench-connector ## All benchmarks (SCALE=0.1: a tenth, for a quick look)
+bench-connector: setup ## The connector against plain clients: memory, CPU, requests, latency, coming back
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.connector $(ARGS)
 bench-processor: setup ## The processor against other engines: same events, same rule, same broker
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.processor $(ARGS)
 

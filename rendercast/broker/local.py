@@ -235,5 +235,7 @@ class LocalCluster:
 
 
 def _cluster_id() -> str:
-    """Kafka's form of a random UUID: 22 characters of URL-safe base64."""
-    return urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+    """Kafka's form of a random UUID: 22 characters of URL-safe base64. One that began with "-" would be an option."""
+    while (found := urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return found
