@@ -1,9 +1,13 @@
 """The five processes and the simulator."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from rendercast import logs
 from rendercast.settings import Settings, load
+from rendercast.simulator.faults import PRESETS, Faults, menu
 
 
 def _start(process: str) -> Settings:
@@ -66,11 +70,57 @@ def gateway() -> None:
     run(lambda: Gateway(settings.gateway, settings.kafka, settings.topics.names), settings)
 
 
-@click.command()
-def simulator() -> None:
-    """Run the upstream simulator: the upstream's API, and its faults."""
+class _Rate(click.ParamType):
+    """`NAME=RATE`."""
+
+    name = "NAME=RATE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        if isinstance(value, tuple):
+            return value
+        name, _, rate = value.partition("=")
+        if name not in Faults.model_fields:
+            self.fail(f"{name!r} is not a fault; the menu stands below --help", param, ctx)
+        return name, float(click.FloatRange(0, 1).convert(rate, param, ctx))
+
+
+def _menu() -> str:
+    """The faults, by what they are drawn for."""
+    lines: list[str] = []
+    drawn = ""
+    for fault in menu():
+        if fault.drawn != drawn:
+            drawn = fault.drawn
+            lines.append(f"Faults, drawn per {drawn}:")
+        lines.append(f"  {fault.name:21}{fault.what}")
+    return "\b\n" + "\n".join(lines)
+
+
+@click.command(epilog=_menu())
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65_535), help="0: any free one.  [default: 0]")
+@click.option("--admin-port", type=click.IntRange(0, 65_535), help="A second port, without TLS and resets.")
+@click.option("--token", help="The bearer token that is asked for.  [default: simulator-token]")
+@click.option("--seed", type=int, help="The same seed and the same calls give the same run.  [default: 0]")
+@click.option("--speed", type=float, help="Simulated seconds per second.  [default: 1]")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Rates to begin with.  [default: none]")
+@click.option("--fault", "rates", type=_Rate(), multiple=True, help="A fault's rate, 0 to 1; may be given again.")
+@click.option(
+    "--script", "script_file", type=click.Path(path_type=Path), help="What to make, break and heal when: TOML or JSON."
+)
+@click.option("--tls-certificate", type=click.Path(path_type=Path), help="Serve TLS with this PEM file.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key, a PEM file.")
+def simulator(*, preset: str | None, rates: tuple[tuple[str, float], ...], **options: Any) -> None:
+    """Run the upstream simulator: the upstream's API, and its faults.
+
+    What is not given here is taken from RENDERCAST_SIMULATOR__…; `rendercast config` shows it.
+    docs/simulator.md says how to test a client with it.
+    """
     settings = _start("simulator")
     from rendercast.processes import run
     from rendercast.simulator.server import Simulator
+    from rendercast.simulator.settings import adjusted
 
-    run(lambda: Simulator(settings.simulator), settings, needs_topics=False)
+    changes = {name: value for name, value in options.items() if value is not None}
+    chosen = adjusted(settings.simulator, changes, preset=preset, rates=dict(rates))
+    run(lambda: Simulator(chosen), settings, needs_topics=False)

@@ -1,95 +1,69 @@
 """What the simulator has beside the upstream's own calls: media, its record, and the levers of tests."""
 
-from typing import Annotated, Any
-
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
 
 from rendercast.simulator.api import answer, read_json
-from rendercast.simulator.jobs import Behaviour, Kind, Order
+from rendercast.simulator.levers import Again, Levers, Script
 from rendercast.simulator.media import content_type, media_bytes, media_digest
-from rendercast.simulator.record import record
+from rendercast.simulator.outages import Break, Heal
+from rendercast.simulator.record import file_record, record
 from rendercast.simulator.requests import Refused, read_body
-from rendercast.simulator.settings import Faults
 from rendercast.simulator.world import World
-from schemas.base import FileId, Name
-
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Script(_Body):
-    """`POST /__script`. `faults` are rates of this file alone."""
-
-    kind: Kind = "video"
-    behaviour: Behaviour = "plain"
-    seconds: Seconds | None = None
-    file_id: FileId | None = None
-    project_id: FileId | None = None
-    user_id: Name | None = None
-    request_id: Name | None = None
-    prompt: str = "a simulated prompt"
-    faults: Faults | None = None
-
-
-class Again(_Body):
-    """`POST /__regenerate/{file_id}`."""
-
-    behaviour: Behaviour = "plain"
-    seconds: Seconds | None = None
-    request_id: Name | None = None
-    prompt: str = "a simulated prompt"
 
 
 class Admin:
     """Handlers that ask for no token."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, levers: Levers) -> None:
         self._world = world
+        self._levers = levers
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/media/{path:.+}", self._media),
             web.get("/__healthz", self._health),
             web.get("/__record", self._record),
+            web.get("/__record/{file_id}", self._file_record),
             web.post("/__script", self._script),
             web.post("/__regenerate/{file_id}", self._regenerate),
+            web.get("/__faults", self._rates),
             web.post("/__faults", self._faults),
+            web.get("/__break", self._broken),
+            web.post("/__break", self._break),
+            web.post("/__heal", self._heal),
         ]
 
     async def _script(self, request: web.Request) -> web.Response:
-        wanted: Script = read_body(Script, await read_json(request))
-        order = _order(wanted.kind, wanted)
-        try:
-            created = self._world.create(
-                order, project_id=wanted.project_id, user_id=wanted.user_id, file_id=wanted.file_id,
-                seconds=wanted.seconds, rates=wanted.faults,
-            )  # fmt: skip
-        except KeyError as error:
-            raise Refused(409, {"detail": "There is such a file: regenerate it"}) from error
-        return answer(created)
+        return answer(self._levers.create(read_body(Script, await read_json(request))))
 
     async def _regenerate(self, request: web.Request) -> web.Response:
-        entry = self._world.entries.get(request.match_info["file_id"].lower())
-        if entry is None:
-            raise Refused(404, {"detail": "File not found"})
-        wanted: Again = read_body(Again, await read_json(request) if request.can_read_body else {})
-        order = _order(entry.file.current.order.kind, wanted)
-        return answer(self._world.regenerate(entry.file.id, order, wanted.seconds))
+        wanted = read_body(Again, await _read_or_nothing(request))
+        return answer(self._levers.regenerate(request.match_info["file_id"], wanted))
 
-    async def _faults(self, request: web.Request) -> web.Response:
-        """Change the rates that are named. Faults that are drawn per file are those of generations to come."""
-        changes = await read_json(request)
-        if isinstance(changes, dict):
-            changes = {**self._world.dice.rates.model_dump(), **changes}
-        self._world.dice.rates = read_body(Faults, changes)
+    async def _rates(self, _: web.Request) -> web.Response:
         return answer(self._world.dice.rates.model_dump())
 
-    async def _record(self, _: web.Request) -> web.Response:
-        return answer(record(self._world))
+    async def _faults(self, request: web.Request) -> web.Response:
+        return answer(self._levers.change_rates(await read_json(request)))
+
+    async def _broken(self, _: web.Request) -> web.Response:
+        return answer(self._levers.broken())
+
+    async def _break(self, request: web.Request) -> web.Response:
+        return answer(self._levers.break_(read_body(Break, await read_json(request)), request.transport))
+
+    async def _heal(self, request: web.Request) -> web.Response:
+        return answer(self._levers.heal(read_body(Heal, await _read_or_nothing(request))))
+
+    async def _record(self, request: web.Request) -> web.Response:
+        found = record(self._world, with_files=request.query.get("files") != "no")
+        return answer(found | {"broken_now": self._levers.broken(), "levers": list(self._levers.pulled)})
+
+    async def _file_record(self, request: web.Request) -> web.Response:
+        found = file_record(self._world, request.match_info["file_id"].lower())
+        if found is None:
+            raise Refused(404, {"detail": "File not found"})
+        return answer(found)
 
     async def _health(self, _: web.Request) -> web.Response:
         return answer({"status": "ok"})
@@ -115,5 +89,5 @@ class Admin:
         return web.Response(status=206, body=body, headers=headers)
 
 
-def _order(kind: Kind, wanted: Any) -> Order:
-    return Order(kind=kind, behaviour=wanted.behaviour, prompt=wanted.prompt, request_id=wanted.request_id)
+async def _read_or_nothing(request: web.Request) -> object:
+    return await read_json(request) if request.can_read_body else {}

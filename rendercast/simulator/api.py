@@ -1,10 +1,6 @@
-"""The upstream's REST calls, with its refusals and the faults that befall single requests."""
+"""The upstream's REST calls and its refusals."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from email.utils import format_datetime
-from hmac import compare_digest
 from typing import Any
 
 import orjson
@@ -16,7 +12,7 @@ from rendercast.simulator.models import MODELS
 from rendercast.simulator.objects import Json
 from rendercast.simulator.requests import GenerateBody, Refused, read_body
 from rendercast.simulator.world import World
-from schemas.base import is_uuid, utcnow
+from schemas.base import is_uuid
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 API = "/api/v1/"
@@ -50,8 +46,7 @@ class Api:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._token = world.settings.token.get_secret_value().encode()
-        self._requests: Counter[str] = Counter()  # by route
+        self._projects = 0
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -63,47 +58,10 @@ class Api:
             web.get(API + "generation-config", self._models),
         ]
 
-    @web.middleware
-    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The token, and the faults of requests."""
-        if not request.path.startswith(API):
-            return await handler(request)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not compare_digest(token.strip().encode(), self._token):
-            return answer({"detail": "Not authenticated"}, 401, {"WWW-Authenticate": "Bearer"})
-        return self._fault(request) or await handler(request)
-
-    def _fault(self, request: web.Request) -> web.Response | None:
-        if request.match_info.http_exception is not None:
-            return None
-        name, ordinal = self._count(request)
-        dice, rates, seed = self._world.dice, self._world.rates(name), self._world.settings.seed
-        if dice.falls("rate_limit", name, ordinal, rates=rates):
-            after = self._world.settings.retry_after_seconds
-            date = format_datetime(utcnow() + timedelta(seconds=after), usegmt=True)
-            said = chance.pick((str(after), date), seed, name, ordinal, "Retry-After")
-            return answer({"detail": "Too many requests"}, 429, {"Retry-After": said})
-        if dice.falls("server_error", name, ordinal, rates=rates):
-            status = chance.pick((500, 502, 503), seed, name, ordinal, "status")
-            return web.Response(status=status, text="<html><body>server error</body></html>", content_type="text/html")
-        return None
-
-    def _count(self, request: web.Request) -> tuple[str, int]:
-        """What faults are drawn for, a file or a route, and its number among the requests for that."""
-        found = request.match_info.get("file_id") or request.match_info.get("channel", "").partition(".")[2]
-        if (entry := self._world.entries.get(found)) is not None:
-            entry.tally.requests += 1
-            return found, entry.tally.requests
-        route = request.path if request.method == "POST" else request.path.removeprefix(API).partition("/")[0]
-        self._requests[route] += 1
-        return route, self._requests[route]
-
     async def _generate_video(self, request: web.Request) -> web.Response:
         return answer((await self._generate(request, "video"))[0])
 
     async def _generate_image(self, request: web.Request) -> web.Response:
-        if self._world.dice.falls("conflict", self._requests[request.path]):
-            raise Refused(409, {"detail": "Integrity error, create"})
         return answer(await self._generate(request, "image"))
 
     async def _generate(self, request: web.Request, kind: Kind) -> list[Json]:
@@ -115,7 +73,8 @@ class Api:
     async def _create_project(self, request: web.Request) -> web.Response:
         """The older flow: `id` is the project's. With a `config` it begins a video of its own."""
         body = await read_json(request)
-        project_id = chance.uuid(self._world.settings.seed, "project", self._requests[request.path])
+        self._projects += 1
+        project_id = chance.uuid(self._world.settings.seed, "project", self._projects)
         if isinstance(body, dict) and "config" in body:
             wanted: GenerateBody = read_body(GenerateBody, body)
             order = wanted.orders("video", flow="timeline2video-flow")[0]

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import TypeVar
 from uuid import UUID
 
-from rendercast.simulator.settings import Faults
+from rendercast.simulator.faults import Faults
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """What the stream says, and how it is spelled: JSON in `data:` lines with CRLF, no `id:`, no `event:`. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -8,6 +8,7 @@ import orjson
 
 from rendercast.simulator.chance import coin, pick
 from rendercast.simulator.jobs import SimulatedFile, Step
+from rendercast.simulator.lies import lie
 from rendercast.simulator.objects import Json, file_object, foreign_object, last_done
 
 Scope = Literal["file", "project"]
@@ -34,6 +35,10 @@ class Frame:
     body: bytes
     file_id: str
     url: str | None = None
+
+    def changed(self, payload: Json) -> "Frame":
+        """It says the same with this."""
+        return self if payload is self.payload else replace(self, payload=payload, body=encode(payload))
 
 
 def say(file: SimulatedFile, step: Step, scope: Scope) -> list[Frame]:
@@ -64,6 +69,8 @@ def say(file: SimulatedFile, step: Step, scope: Scope) -> list[Frame]:
         case "result":
             url = file.current.url
             payloads = _result(file, step.at, scope)
+        case what:
+            payloads = lie(file, what, int(step.value or 0))
     return [Frame(payload, encode(payload), file.id, url) for payload in payloads]
 
 

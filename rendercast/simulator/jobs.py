@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from rendercast.simulator.chance import coin, pick, uniform, uuid
-from rendercast.simulator.settings import Faults
+from rendercast.simulator.faults import Faults
 
 Kind = Literal["image", "video"]
 Behaviour = Literal["plain", "fails", "never_ends", "tasks_done_no_url", "bare_error"]
@@ -15,12 +15,17 @@ BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 End = Literal["completed", "failed", "never"]
 ENDS: dict[Behaviour, End] = {"fails": "failed", "never_ends": "never"}
 
+Lie = Literal["foreign_result", "wrong_kind", "bad_ids", "wild_progress", "huge_frame"]
+"""What the stream says beside the truth, called as its fault."""
+LIES: tuple[Lie, ...] = get_args(Lie)
+
 PROGRESS_FRAMES = 8
 FAILS_AT = 0.7
 STALLS_AT = 0.6
 TASKS_DONE_AT = 0.92
 TASKS_DONE_EARLY_AT = 0.35
 FOREIGN_AT = 0.3
+LIES_AT = 0.45
 LONGEST_STALE = 0.6  # an old URL is gone before the new one is there
 
 
@@ -40,10 +45,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that the stream tells. `value` is a percent or a task's status."""
+    """One thing that the stream tells. `value` is a percent, a task's status or a size in bytes."""
 
     at: float
-    what: Literal["task", "progress", "task_status", "result", "thumbnail", "error", "foreign", "stale"]
+    what: Literal["task", "progress", "task_status", "result", "thumbnail", "error", "foreign", "stale"] | Lie
     value: float | str | None = None
 
 
@@ -64,8 +69,8 @@ class Life:
 class Generation:
     """One run of a file.
 
-    `poll_lag`: how far GET is behind. `hidden_until`: when GET stops answering 404. `foreign_url`: of another file
-    that is told of on the same channel.
+    `poll_lag`: how far GET is behind. `hidden_until`: when GET stops answering 404. `foreign_url`: of another file,
+    for those faults that tell of one.
     """
 
     number: int
@@ -75,7 +80,7 @@ class Generation:
     life: Life
     url: str
     thumbnail_url: str
-    foreign_url: str | None = None
+    foreign_url: str
     poll_lag: float = 0
     hidden_until: float = 0
 
@@ -109,9 +114,12 @@ class Pace:
     seconds: float
     stale_seconds: float = 0
     poll_lag: float = 0
+    stream_lag: float = 0
     hidden_seconds: float = 0
     result_lost: bool = False
     foreign_file: bool = False
+    lies: tuple[Lie, ...] = ()
+    huge_bytes: int = 0
 
 
 def begin(key: str, number: int, order: Order, pace: Pace, *, now: float, media_url: str) -> Generation:
@@ -127,7 +135,7 @@ def begin(key: str, number: int, order: Order, pace: Pace, *, now: float, media_
         life=_life(generation_id, order, pace, now),
         url=_url(media_url, generation_id, suffix),
         thumbnail_url=_url(media_url, generation_id, "-thumbnail.png"),
-        foreign_url=_url(media_url, generation_id, foreign_suffix) if pace.foreign_file else None,
+        foreign_url=_url(media_url, generation_id, foreign_suffix),
         poll_lag=pace.poll_lag,
         hidden_until=now + pace.hidden_seconds,
     )
@@ -191,18 +199,26 @@ def _steps(generation_id: str, order: Order, pace: Pace, life: Life) -> Iterator
         part = number / (PROGRESS_FRAMES + 1)
         if part < last:
             yield Step(life.began + part * pace.seconds, "progress", round(100 * part))
-    if pace.foreign_file:
-        yield Step(life.began + FOREIGN_AT * pace.seconds, "foreign")
-    if order.behaviour == "bare_error":
-        yield Step(life.began + pace.seconds / 2, "error")
+    yield from _asides(order, pace, life.began)
     if life.failed is not None:
         yield Step(life.failed, "task", "error")
         yield Step(life.failed, "task_status", "ERROR")
         yield Step(life.failed, "error")
     if life.tasks_done is not None and not (pace.result_lost and coin(generation_id, "silent")):
-        yield Step(life.tasks_done, "task", "completed")
-        yield Step(life.tasks_done, "task_status", "COMPLETED")
+        yield Step(life.tasks_done + pace.stream_lag, "task", "completed")
+        yield Step(life.tasks_done + pace.stream_lag, "task_status", "COMPLETED")
     if life.done is not None and life.thumbnail is not None and not pace.result_lost:
-        yield Step(life.done, "result")
+        yield Step(life.done + pace.stream_lag, "result")
         if life.thumbnail > life.done:
-            yield Step(life.thumbnail, "thumbnail")
+            yield Step(life.thumbnail + pace.stream_lag, "thumbnail")
+
+
+def _asides(order: Order, pace: Pace, began: float) -> Iterator[Step]:
+    """What is said beside the job itself."""
+    if pace.foreign_file:
+        yield Step(began + FOREIGN_AT * pace.seconds, "foreign")
+    for number, lie in enumerate(pace.lies):
+        at = began + (LIES_AT + 0.02 * number) * pace.seconds
+        yield Step(at, lie, pace.huge_bytes if lie == "huge_frame" else None)
+    if order.behaviour == "bare_error":
+        yield Step(began + pace.seconds / 2, "error")

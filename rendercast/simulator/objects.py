@@ -69,7 +69,7 @@ def project_object(project_id: str, files: Iterable[SimulatedFile], now: float) 
 def foreign_object(file: SimulatedFile) -> Json:
     """Another file of the same project, already done: a reference image, or one of the same kind."""
     current = file.current
-    kind = "video" if current.foreign_url and ".mp4" in current.foreign_url else "image"
+    kind = "video" if ".mp4" in current.foreign_url else "image"
     return {
         "id": uuid(current.id, "foreign"), "url": current.foreign_url, "thumbnail_url": None, "type": kind, "tasks": [],
         f"{kind}_generation_id": uuid(current.id, "foreign generation"),

@@ -1,25 +1,54 @@
 """The simulator's own record: what a client's results can be checked against."""
 
+from collections import Counter
+from http import HTTPStatus
+
+from rendercast.simulator.faults import Faults
 from rendercast.simulator.jobs import Generation, SimulatedFile, ended, is_past
 from rendercast.simulator.media import media_digest, media_path
 from rendercast.simulator.objects import Json
-from rendercast.simulator.settings import Faults
+from rendercast.simulator.tally import Tally
 from rendercast.simulator.world import Entry, World
 
 
-def record(world: World) -> Json:
+def record(world: World, *, with_files: bool = True) -> Json:
     """Everything so far. `faults` counts what was drawn; a client that left early may not have suffered it."""
-    return {
+    hub, total = world.hub, world.total
+    found: Json = {
         "seed": world.settings.seed,
         "rates": world.dice.rates.model_dump(),
         "faults": {fault: world.dice.happened[fault] for fault in Faults.model_fields},
-        "open_streams": world.hub.listeners,
+        "open_streams": hub.listeners,
         "connects": dict(world.connects),
-        "files": {file_id: _file(world, entry) for file_id, entry in world.entries.items()},
+        "streams": {"opened": hub.opened, "open": hub.open_now, "most_open": hub.most_open},
+        "total": {**_counts(total), "files": len(world.entries)},
+    }
+    if with_files:
+        opened = hub.open_by_channel
+        found["files"] = {file_id: _file(world, entry, opened) for file_id, entry in world.entries.items()}
+    return found
+
+
+def file_record(world: World, file_id: str) -> Json | None:
+    """What the record says of one file."""
+    entry = world.entries.get(file_id)
+    return _file(world, entry, world.hub.open_by_channel) if entry else None
+
+
+def _counts(tally: Tally) -> Json:
+    return {
+        "requests": tally.requests.total(),
+        "requests_by_kind": dict(tally.requests),
+        "statuses": {str(status): count for status, count in tally.statuses.items()},
+        "rate_limited": tally.statuses[HTTPStatus.TOO_MANY_REQUESTS],
+        "frames": tally.frames.total(),
+        "frames_by_type": dict(tally.frames),
+        "told": dict(tally.told),
+        "breaks": dict(tally.broken),
     }
 
 
-def _file(world: World, entry: Entry) -> Json:
+def _file(world: World, entry: Entry, opened: Counter[str]) -> Json:
     file, tally = entry.file, entry.tally
     generations = [_generation(world, file, each) for each in file.generations]
     return {
@@ -33,6 +62,9 @@ def _file(world: World, entry: Entry) -> Json:
         "done_by_poll": tally.told_by_poll.total(),
         "gets": tally.gets,
         "stream_connects": world.connects[f"file.{file.id}"],
+        "streams_open": opened[f"file.{file.id}"],
+        **_counts(tally),
+        "faults": {fault: count for fault, count in tally.faults.items() if count},
     }
 
 

@@ -3,27 +3,21 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from rendercast.simulator import chance
-from rendercast.simulator.frames import Scope, say
+from rendercast.simulator.faults import Faults
+from rendercast.simulator.frames import Frame, Scope, say
 from rendercast.simulator.hub import Hub
-from rendercast.simulator.jobs import Generation, Order, Pace, SimulatedFile, begin, ended, is_past
+from rendercast.simulator.jobs import LIES, Generation, Order, Pace, SimulatedFile, begin, ended, is_past
 from rendercast.simulator.media import media_path
-from rendercast.simulator.objects import Json, file_object, project_object
-from rendercast.simulator.settings import Faults, SimulatorSettings
+from rendercast.simulator.objects import Json, file_object, foreign_object, project_object
+from rendercast.simulator.outages import Outages
+from rendercast.simulator.settings import SimulatorSettings
+from rendercast.simulator.tally import FileTally, Tally
 
 JITTER = 0.3
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was asked and told about one file."""
-
-    requests: int = 0
-    gets: int = 0
-    told_by_stream: Counter[str] = field(default_factory=Counter)  # by URL
-    told_by_poll: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -31,9 +25,9 @@ class Entry:
     """A file, and how far the stream has told it."""
 
     file: SimulatedFile
+    tally: FileTally
     next_step: int = 0
     timer: asyncio.TimerHandle | None = None
-    tally: Tally = field(default_factory=Tally)
 
 
 class World:
@@ -47,6 +41,9 @@ class World:
         self.settings = settings
         self.dice = chance.Dice(settings.seed, settings.faults)
         self.hub = Hub()
+        self.outages = Outages()
+        self.total = Tally()
+        self.closed = asyncio.Event()
         self.entries: dict[str, Entry] = {}
         self.projects: dict[str, list[str]] = {}
         self.connects: Counter[str] = Counter()  # streams, by channel
@@ -57,6 +54,26 @@ class World:
     def seconds(self, simulated: float) -> float:
         """Simulated seconds in seconds of the clock."""
         return simulated / self.settings.speed
+
+    async def pause(self, seconds: float | None = None) -> None:
+        """Wait, but no longer than the simulator runs."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.closed.wait()
+
+    def tallies(self, file_id: str) -> list[Tally]:
+        """Where to count what concerns this file: its own, if there is such a file, and the total."""
+        entry = self.entries.get(file_id)
+        return [self.total] if entry is None else [self.total, entry.tally]
+
+    def falls(self, fault: str, file_id: str, *key: object) -> bool:
+        """Draw a fault, by the file's rates if it has its own, and count it."""
+        entry = self.entries.get(file_id)
+        if not self.dice.falls(fault, *key, rates=entry.file.rates if entry else None):
+            return False
+        if entry is not None:
+            entry.tally.faults[fault] += 1
+        return True
 
     def create(
         self,
@@ -74,8 +91,10 @@ class World:
         file_id = file_id or self._fresh_id()
         while len(self.entries) >= self.settings.max_files:
             self._forget(next(iter(self.entries)))
-        file = SimulatedFile(file_id, project_id, user_id, (self._begin(file_id, 1, order, seconds, rates),), rates)
-        self.entries[file_id] = entry = Entry(file)
+        tally = FileTally()
+        generation = self._begin(file_id, 1, order, seconds, rates, tally)
+        file = SimulatedFile(file_id, project_id, user_id, (generation,), rates)
+        self.entries[file_id] = entry = Entry(file, tally)
         if project_id is not None:
             self.open_project(project_id).append(file_id)
         self._start(entry)
@@ -88,7 +107,8 @@ class World:
         if not is_past(file.current.life.done, self.now()):  # replaced before its end: its URL never comes
             self._drop_media(file.current)
         has_url = any(ended(file, each, self.now()) == "completed" for each in file.generations)
-        generation = self._begin(file_id, len(file.generations) + 1, order, seconds, file.rates, stale=has_url)
+        number = len(file.generations) + 1
+        generation = self._begin(file_id, number, order, seconds, file.rates, entry.tally, stale=has_url)
         entry.file = file.regenerated(generation)
         entry.next_step = 0
         self._start(entry)
@@ -110,9 +130,13 @@ class World:
         if self.now() < current.hidden_until:
             return None
         found = file_object(entry.file, self.now() - current.poll_lag)
-        if found["url"]:
-            entry.tally.told_by_poll[found["url"]] += 1
+        self._polled(entry, found["url"], "file")
         return found
+
+    def foreign(self, file_id: str) -> Json | None:
+        """What a GET that answers with another file answers."""
+        entry = self.entries.get(file_id)
+        return foreign_object(entry.file) if entry else None
 
     def project(self, project_id: str) -> Json | None:
         """What GET answers: None for 404."""
@@ -121,30 +145,30 @@ class World:
         entries = [self.entries[each] for each in self.projects[project_id]]
         found = project_object(project_id, (each.file for each in entries), self.now())
         for entry, item in zip(entries, found["data"], strict=True):
-            if url := item["value"].get("url"):
-                entry.tally.told_by_poll[url] += 1
+            self._polled(entry, item["value"].get("url"), "project")
         return found
 
-    def told(self, file_id: str, url: str) -> None:
-        """A stream has sent a frame that announces this URL."""
-        if (entry := self.entries.get(file_id)) is not None:
-            entry.tally.told_by_stream[url] += 1
+    def sent(self, frame: Frame, channel: str) -> None:
+        """A stream of the channel has sent this frame."""
+        for tally in self.tallies(frame.file_id):
+            tally.sent(frame, channel)
 
     def media(self, path: str) -> str | None:
         """The path under which the bytes are made, or None: no such URL, or not yet set."""
         path = media_path(path)
         return path if is_past(self._media.get(path), self.now()) else None
 
-    def rates(self, file_id: str) -> Faults | None:
-        """The file's own rates, if it has any."""
-        entry = self.entries.get(file_id)
-        return entry.file.rates if entry else None
-
     def close(self) -> None:
+        self.closed.set()
         self.hub.close()
         for entry in self.entries.values():
             if entry.timer is not None:
                 entry.timer.cancel()
+
+    def _polled(self, entry: Entry, url: str | None, what: str) -> None:
+        if url:
+            for tally in (self.total, entry.tally):
+                tally.polled(url, what)
 
     def _fresh_id(self) -> str:
         while True:
@@ -160,32 +184,39 @@ class World:
         order: Order,
         seconds: float | None,
         rates: Faults | None,
+        tally: FileTally,
         *,
         stale: bool = False,
     ) -> Generation:
         settings = self.settings
 
         def falls(fault: str) -> bool:
-            return self.dice.falls(fault, file_id, number, rates=rates)
+            fallen = self.dice.falls(fault, file_id, number, rates=rates)
+            tally.faults[fault] += fallen
+            return fallen
 
         if seconds is None:
             usual = settings.video_seconds if order.kind == "video" else settings.image_seconds
             seconds = usual * (1 + JITTER * (2 * chance.uniform(settings.seed, "seconds", file_id, number) - 1))
+        if falls("never_ends"):
+            order = replace(order, behaviour="never_ends")
         pace = Pace(
             seconds=self.seconds(seconds),
             stale_seconds=self.seconds(settings.stale_seconds) if stale else 0,
             poll_lag=self.seconds(settings.late_poll_seconds) if falls("late_poll") else 0,
+            stream_lag=self.seconds(settings.late_result_seconds) if falls("late_result") else 0,
             hidden_seconds=self.seconds(settings.hidden_seconds) if number == 1 and falls("not_found_at_first") else 0,
             result_lost=falls("result_lost"),
             foreign_file=falls("foreign_file"),
+            lies=tuple(filter(falls, LIES)),
+            huge_bytes=settings.huge_bytes,
         )
         key = f"{settings.seed}/{file_id}/{number}"
         generation = begin(key, number, order, pace, now=self.now(), media_url=self._media_url)
         life = generation.life
         self._add_media(generation.url, life.done)
         self._add_media(generation.thumbnail_url, life.thumbnail)
-        if generation.foreign_url is not None:
-            self._add_media(generation.foreign_url, life.began)
+        self._add_media(generation.foreign_url, life.began)
         return generation
 
     def _start(self, entry: Entry) -> None:
@@ -210,7 +241,7 @@ class World:
         self._media[media_path(url)] = since
 
     def _drop_media(self, generation: Generation) -> None:
-        for url in (generation.url, generation.thumbnail_url, generation.foreign_url or ""):
+        for url in (generation.url, generation.thumbnail_url, generation.foreign_url):
             self._media.pop(media_path(url), None)
 
     def _forget(self, file_id: str) -> None:

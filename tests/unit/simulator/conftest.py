@@ -11,7 +11,7 @@ from rendercast.simulator.server import Simulator
 from rendercast.simulator.settings import SimulatorSettings
 
 TOKEN = "simulator-token"
-PATIENCE = 10
+PATIENCE = 30
 
 
 class Listener:
@@ -44,6 +44,45 @@ class Listener:
     @property
     def frames(self) -> list[dict[str, Any]]:
         return [json.loads(each[6:]) for each in self.raw.split(b"\r\n\r\n") if each.startswith(b"data: {")]
+
+
+class Raw:
+    """One request on a connection of its own, read as it comes over TCP."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self.raw = b""
+
+    async def until(self, part: bytes, times: int = 1) -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            while self.raw.count(part) < times:
+                piece = await self._reader.read(65_536)
+                assert piece, self.raw
+                self.raw += piece
+        return self.raw
+
+    async def end(self) -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            self.raw += await self._reader.read()
+        return self.raw
+
+    async def until_chunks(self, number: int) -> list[bytes]:
+        while len(self.chunks) < number:
+            await self.until(b"\r\n", self.raw.count(b"\r\n") + 1)
+        return self.chunks
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """The whole chunks of the body so far: one for each write of the simulator."""
+        found, rest = [], self.raw.partition(b"\r\n\r\n")[2]
+        while rest:
+            size, separator, rest = rest.partition(b"\r\n")
+            length = int(size, 16) if separator else 0
+            if not length or len(rest) < length + 2:
+                break
+            found.append(rest[:length])
+            rest = rest[length + 2 :]
+        return found
 
 
 async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
@@ -86,6 +125,28 @@ class Upstream:
 
     async def record(self) -> dict[str, Any]:
         return (await self.http.get("/__record")).json()
+
+    async def rates(self, **rates: float) -> None:
+        assert (await self.http.post("/__faults", json=rates)).status_code == 200
+
+    async def break_(self, what: str, **more: Any) -> dict[str, Any]:
+        answer = await self.http.post("/__break", json={"what": what, **more})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def heal(self, **which: Any) -> int:
+        return (await self.http.post("/__heal", json=which)).json()["healed"]
+
+    @contextlib.asynccontextmanager
+    async def raw(self, path: str) -> AsyncIterator[Raw]:
+        host, _, port = self.simulator.url.partition("://")[2].partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            lines = f"GET {path} HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {TOKEN}", "", ""
+            writer.write("\r\n".join(lines).encode())
+            yield Raw(reader)
+        finally:
+            writer.close()
 
     @contextlib.asynccontextmanager
     async def listen(self, channel: str) -> AsyncIterator[Listener]:

@@ -5,12 +5,14 @@ import contextlib
 import json
 import time
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from rendercast.simulator.settings import ALL_FAULTS, Faults
+from rendercast.simulator.faults import menu
+from rendercast.simulator.settings import ALL_FAULTS, HOSTILE_FAULTS, Faults
 
 VIDEO, IMAGE = "/api/v1/file/generate-video", "/api/v1/file/generate-image"
 ONE_IMAGE = {"config": {"prompt": "x", "generation_config_name": "comfyui/flux", "params": {}}}
@@ -211,31 +213,64 @@ async def test_a_file_can_have_rates_of_its_own(with_fault):
     assert (await upstream.get(spared["id"])).status_code == 200
 
 
-async def test_the_preset_has_every_fault_at_a_moderate_rate():
-    assert all(0 < rate <= 0.25 for rate in ALL_FAULTS.model_dump().values())
+async def test_the_hostile_preset_has_every_fault_at_a_moderate_rate_and_the_daily_one_as_often():
+    hostile, daily = HOSTILE_FAULTS.model_dump(), ALL_FAULTS.model_dump()
+    assert all(0 < rate <= 0.25 for rate in hostile.values())
+    assert all(rate in {0, hostile[name]} for name, rate in daily.items())
+    assert sum(rate > 0 for rate in daily.values()) == 16
 
 
-async def test_with_all_faults_on_every_job_can_still_be_followed_to_its_end(start, caplog):
-    upstream = await start(**QUICK | {"stale_seconds": 0.2}, ping_seconds=0.05, faults=ALL_FAULTS)
+def test_every_fault_of_the_menu_has_a_test_at_rate_one():
+    tests = "".join(each.read_text() for each in Path(__file__).parent.glob("test_*.py"))
+    assert [fault.name for fault in menu() if f"{fault.name}=1" not in tests] == []
+
+
+@pytest.mark.parametrize(("faults", "most_lost"), [(ALL_FAULTS, 0), (HOSTILE_FAULTS, 5)], ids=["daily", "hostile"])
+async def test_with_all_faults_on_every_job_can_still_be_followed_to_its_end(start, caplog, faults, most_lost):
+    settings = QUICK | {"stale_seconds": 0.2, "slow_byte_seconds": 0.0001, "late_result_seconds": 0.5}
+    upstream = await start(**settings, ping_seconds=0.05, faults=faults)
+    upstream.http.follow_redirects = True
 
     async def follow(number):
-        created = await upstream.script(kind=("image", "video")[number % 2])
+        created = await upstream.eventually(lambda: make(upstream, ("image", "video")[number % 2]))
         for _ in range(3):  # streams come and go beside the polls
-            with contextlib.suppress(httpx.TransportError, TimeoutError):
+            with contextlib.suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(0.3), upstream.listen(f"file.{created['id']}") as stream:
                     await stream.end()
-
-        async def is_done():
-            answer = await upstream.get(created["id"])
-            return answer.status_code == 200 and answer.json()["url"]
-
-        return await upstream.eventually(is_done)
+        if created["ends"] == "never":
+            return None
+        return await upstream.eventually(lambda: url_of(upstream, created["id"]))
 
     urls = await asyncio.gather(*map(follow, range(40)))
-    record = await upstream.record()
-    assert {url for file in record["files"].values() for url in [file["urls"][0]["url"]]} == set(urls)
+    record = await upstream.eventually(lambda: record_of(upstream))
+    ended = {file["urls"][0]["url"] for file in record["files"].values() if file["ended"] == "completed"}
+    assert set(urls) - {None} <= ended
+    assert urls.count(None) <= most_lost
+    assert len(set(urls) - {None}) == len(urls) - urls.count(None)
     assert sum(record["faults"].values()) > 20
     assert [each for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def make(upstream, kind):
+    """A new file and how it will end; None if the connection was reset."""
+    with contextlib.suppress(httpx.HTTPError):
+        created = await upstream.script(kind=kind)
+        record = (await upstream.http.get(f"/__record/{created['id']}")).json()
+        return created | {"ends": record["generations"][0]["ends"]}
+
+
+async def url_of(upstream, file_id):
+    """As a client should read it: JSON of 200, and its own file."""
+    with contextlib.suppress(httpx.HTTPError, ValueError, TimeoutError):
+        async with asyncio.timeout(2):
+            answer = await upstream.get(file_id)
+            found = answer.json() if answer.status_code == 200 else {}
+            return found["url"] if found.get("id") == file_id else None
+
+
+async def record_of(upstream):
+    with contextlib.suppress(httpx.HTTPError):
+        return await upstream.record()
 
 
 async def a_run(start, seed):

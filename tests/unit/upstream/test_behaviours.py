@@ -151,7 +151,7 @@ async def started(**changes: Any) -> AsyncIterator[World]:
                 fleet.close()
 
 
-@behaviour()
+@behaviour(poll_after_seconds=3_000)
 async def test_watch_appears__subscribe_first_then_one_get_as_soon_as_the_stream_is_live(world):
     file_id = await world.file()
     await world.break_("refuse", of="streams", status=502)
@@ -160,7 +160,6 @@ async def test_watch_appears__subscribe_first_then_one_get_as_soon_as_the_stream
     assert (await world.record())["files"][file_id]["gets"] == 0
     await world.heal()
     await world.live(file_id)
-    await asyncio.sleep(20)
     file = (await world.record())["files"][file_id]
     assert (file["gets"], file["streams_open"]) == (1, 1)
 
@@ -278,7 +277,7 @@ async def test_404__not_visible_yet_for_30_s_and_then_not_found(world):
     assert world.seen(Failure, hidden) == []
 
 
-@behaviour()
+@behaviour(last_look_seconds=600)
 async def test_401__stop_asking_tell_try_again_slowly_and_fail_no_job(world):
     await world.break_("refuse", status=401)
     files = [await world.file() for _ in range(20)]

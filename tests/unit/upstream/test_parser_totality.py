@@ -1,22 +1,16 @@
 """No input raises, and whatever the parser says can be written to Kafka."""
 
 import json
-from datetime import UTC, datetime
 from typing import get_args
 
 import orjson
 import pytest
+from fuzz.target import CHANNELS, FILE, SIGHT, check_parsed
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.upstream.frames import FrameDecoder
-from connectors.upstream.parser import Channel, Endpoint, Parsed, Sight, parse_answer, parse_frame, parse_refusal
-from schemas.codec import decode_observation, encode
-from schemas.headers import headers
-
-FILE = "998d5ae4-0000-4000-8000-000000000001"
-SIGHT = Sight("sse", datetime(2026, 1, 2, tzinfo=UTC), {FILE: "generation-1"})
-CHANNELS = [Channel("file", FILE), Channel("project", FILE), Channel("user", FILE)]
+from connectors.upstream.parser import Endpoint, parse_answer, parse_frame, parse_refusal
 
 TYPES = ["render_progress", "render_result", "file", "task", "task_status", "data", "entity", "scene", "error", "test"]
 KEYS = [
@@ -36,18 +30,10 @@ trees = st.recursive(
 frames = st.fixed_dictionaries({"type": st.sampled_from(TYPES) | leaves, "object": trees | trees.map(json.dumps)})
 
 
-def check(found: Parsed) -> None:
-    for observation in found.observations:
-        assert decode_observation(encode(observation)) == observation
-        assert headers(observation)
-    for generated in found.generated:
-        encode(generated)
-
-
 @settings(deadline=None)
 @given(frames | trees, st.sampled_from(CHANNELS))
 def test_any_json_frame_is_read_and_what_it_says_can_be_sent(frame, channel):
-    check(parse_frame(json.dumps(frame), channel, SIGHT))
+    check_parsed(parse_frame(json.dumps(frame), channel, SIGHT), channel)
 
 
 @settings(deadline=None)
@@ -60,22 +46,20 @@ def test_any_json_frame_is_read_and_what_it_says_can_be_sent(frame, channel):
 @example(b'{"type":"render_progress","object":{"progress":' + b"1" * 5000 + b"}}", CHANNELS[0])
 @example(b'{"type":"error","object":{"message":"\\ud800"}}', CHANNELS[0])
 def test_any_bytes_are_read_and_the_broken_ones_kept(raw, channel):
-    found = parse_frame(raw.decode("utf-8", "surrogateescape"), channel, SIGHT)
-    check(found)
-    assert all(each.value == raw for each in found.broken)
+    check_parsed(parse_frame(raw.decode("utf-8", "surrogateescape"), channel, SIGHT), channel, raw)
 
 
 @settings(deadline=None)
 @given(st.text(st.characters()))
 def test_any_text_is_read_even_with_surrogates_that_stand_for_no_byte(text):
-    check(parse_frame(text, CHANNELS[0], SIGHT))
+    check_parsed(parse_frame(text, CHANNELS[0], SIGHT), CHANNELS[0])
 
 
 @pytest.mark.parametrize("endpoint", get_args(Endpoint))
 @settings(deadline=None)
 @given(body=trees | st.binary() | trees.map(lambda tree: json.dumps(tree).encode()), asked=st.none() | st.just(FILE))
 def test_any_answer_is_read(endpoint, body, asked):
-    check(parse_answer(body, endpoint, SIGHT, file_id=asked))
+    check_parsed(parse_answer(body, endpoint, SIGHT, file_id=asked))
 
 
 @settings(deadline=None)
