@@ -1,6 +1,8 @@
 """Apache Kafka on this machine from its own jars: one KRaft node or a few, own data directories, free ports."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -70,10 +72,12 @@ def jars() -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that was free a moment ago, below those that systems give to outgoing connections."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class LocalBroker:
