@@ -74,7 +74,7 @@ def jars() -> Path:
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that was free a moment ago, below those that systems give to outgoing connections."""
     while True:
-        port = random.randrange(15_000, 30_000)
+        port = random.randrange(15_000, 30_000)  # noqa: S311 - no secret
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
