@@ -75,6 +75,7 @@ lock: ## Make the hash locks anew from pyproject.toml (needs uv)
 	uv pip compile $(COMPILE) --extra dev pyproject.toml -o requirements-dev.lock
 	uv pip compile $(COMPILE) --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 	uv pip compile $(COMPILE) --constraint requirements-dev.lock --override requirements-peers.in requirements-peers.in -o requirements-peers.lock
+	echo 'atheris==3.0.0' | uv pip compile $(COMPILE) - -o requirements-fuzz.lock
 
 .PHONY: clean
 clean: ## Remove what the targets made

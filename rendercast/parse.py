@@ -7,7 +7,7 @@ from typing import BinaryIO, cast, get_args
 import orjson
 
 from connectors.upstream.frames import Frame, FrameDecoder
-from connectors.upstream.parser import Channel, Endpoint, Ignored, Parsed, Sight, parse_answer, parse_frame
+from connectors.upstream.parser import Broken, Channel, Endpoint, Ignored, Parsed, Sight, parse_answer, parse_frame
 from schemas import utcnow
 from schemas.codec import encode
 from schemas.errors import StopProcess
@@ -54,6 +54,9 @@ def _parsed(
         return
     assert channel is not None
     for frame in _lines(source) if json_lines else _frames(source):
+        if frame.too_long:
+            yield Parsed(broken=(Broken("too_long", frame.data.encode("utf-8", "surrogateescape")),))
+            continue
         parsed = parse_frame(frame.data, channel, Sight("sse", utcnow()))
         yield Parsed(ignored=(Ignored("cut"),)) if frame.cut and parsed.broken else parsed
 

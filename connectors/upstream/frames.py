@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from httpx_sse._decoders import SSEDecoder
+
 MAX_FRAME_BYTES = 1_048_576
 """Of one line, and of all data of one event. What is longer is cut off, and the frame says so."""
 
@@ -24,6 +26,9 @@ class Frame:
 class FrameDecoder:
     """Feed it the pieces as they come: however they were cut, the frames are the same.
 
+    Lines are found here, in bytes, because httpx-sse's line decoder holds an event that ends in CR back until more
+    comes, and has no bound. What data lines add up to is httpx-sse's business.
+
     The event streams of the HTML standard, with four differences. Fields other than `data` are passed over: the
     upstream sends none, and there is no resume. Bytes that are not UTF-8 are kept (see `Frame`), not replaced. An event
     that the stream's end cuts off is told, as `cut`. An event past the bound is told, as `too_long`.
@@ -31,11 +36,11 @@ class FrameDecoder:
     It holds at most one line and one event, each up to the bound, and copies each byte a fixed number of times.
     """
 
-    __slots__ = ("_after_cr", "_data", "_has_data", "_held", "_is_first", "_line", "_too_long")
+    __slots__ = ("_after_cr", "_events", "_has_data", "_held", "_is_first", "_line", "_too_long")
 
     def __init__(self) -> None:
+        self._events = SSEDecoder()
         self._line = bytearray()
-        self._data = bytearray()
         self._held = 0
         self._has_data = False
         self._too_long = False
@@ -88,11 +93,10 @@ class FrameDecoder:
         room = MAX_FRAME_BYTES - self._held
         self._too_long = len(line) > room
         self._held += len(line)
-        self._data += line[6 if line.startswith(b"data: ") else 5 : room]
-        self._data += b"\n"
+        self._events.decode(line[:room].decode("utf-8", "surrogateescape"))
 
     def _event(self) -> Frame:
-        frame = Frame(self._data[:-1].decode("utf-8", "surrogateescape"), self._too_long)
-        self._data.clear()
+        event = self._events.decode("")
+        frame = Frame(event.data if event else "", self._too_long)
         self._held, self._has_data, self._too_long = 0, False, False
         return frame

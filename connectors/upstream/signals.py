@@ -6,6 +6,7 @@ from connectors.upstream.parser import Ignored
 from schemas import Failure, Observation, Progress, Result, Snapshot, TaskChange
 
 _ENDINGS = frozenset({"render_result", "task", "task_status", "error"})
+_MAYBE_ENDINGS = frozenset({"file", "data"})
 _WITHOUT_ADDRESS = frozenset({"names_no_file", "no_url", "bad_url"})
 
 
@@ -30,7 +31,7 @@ def awaits_url(seen: Observation) -> bool:
 
 def is_unnamed(ignored: Sequence[Ignored]) -> bool:
     """Whether something is said of a file and not of which; an end that is told so asks for a look anyhow."""
-    return any(each.reason == "names_no_file" and each.type not in _ENDINGS for each in ignored)
+    return any(each.reason == "names_no_file" and not _hides_an_end(each) for each in ignored)
 
 
 def url_of(seen: Observation) -> str | None:
@@ -50,4 +51,6 @@ def _is_question(seen: Observation) -> bool:
 
 
 def _hides_an_end(ignored: Ignored) -> bool:
+    if ignored.type in _MAYBE_ENDINGS:
+        return ignored.reason == "names_no_file"
     return ignored.type in _ENDINGS and ignored.reason in _WITHOUT_ADDRESS

@@ -136,14 +136,12 @@ class Stream:
                 while (frames := await subscription.read()) is not None:
                     if self.clock.heard(loop.time()):
                         self._first_byte()
-                    for frame in frames:
-                        self._take(frame)
+                    self._take(frames)
                     if self._shared.outbox.is_full:
                         await self._wait_for_room(bytes_clock)
             finally:
                 bytes_clock.stop()
-        for frame in subscription.finish():
-            self._take(frame)
+        self._take(subscription.finish())
 
     def _opened(self) -> None:
         self.clock.opened(asyncio.get_running_loop().time(), self._shared.settings)
@@ -183,15 +181,20 @@ class Stream:
             each.wake()
         self._changed(self)
 
-    def _take(self, frame: Frame) -> None:
-        self.clock.event_at = asyncio.get_running_loop().time()
-        seen = self._parse(frame)
+    def _take(self, frames: Sequence[Frame]) -> None:
+        if frames:
+            self.clock.event_at = asyncio.get_running_loop().time()
+            sight = Sight("sse", utcnow(), self._generations)
+            for frame in frames:
+                self._pass_on(self._parse(frame, sight))
+
+    def _pass_on(self, seen: Parsed) -> None:
         for ignored in seen.ignored:
             metrics.IGNORED.labels(ignored.reason).inc()
         for broken in seen.broken:
             self._shared.bury(broken, str(self.channel), self.channel.id)
         if seen.observations:  # one frame is about one file
-            self._pass_on(seen.observations[0].file_id, seen.observations, seen.ignored)
+            self._pass_to_one(seen.observations[0].file_id, seen.observations, seen.ignored)
         elif seen.ignored:
             self._pass_to_all(seen.ignored)
 
@@ -202,7 +205,7 @@ class Stream:
             if self.channel.kind != "file" and is_unnamed(ignored):
                 watcher.saw_unnamed()
 
-    def _pass_on(self, file_id: str, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
+    def _pass_to_one(self, file_id: str, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
         if hopeful := self.hopefuls.get(file_id):
             self._carried(self, hopeful)
         if watcher := self._watchers.get(file_id):
@@ -210,10 +213,10 @@ class Stream:
         else:
             metrics.IGNORED.labels("not_watched").inc(len(seen))
 
-    def _parse(self, frame: Frame) -> Parsed:
+    def _parse(self, frame: Frame, sight: Sight) -> Parsed:
         if frame.too_long:
             return Parsed(broken=(Broken("too_long", frame.data.encode("utf-8", "surrogateescape")),))
-        seen = parse_frame(frame.data, self.channel, Sight("sse", utcnow(), self._generations))
+        seen = parse_frame(frame.data, self.channel, sight)
         if frame.cut and seen.broken:  # half a frame is the end of a stream, not a fault of the upstream
             return Parsed(ignored=(Ignored("cut"),))
         return seen
