@@ -1,6 +1,7 @@
 """Running one process: signals, monitoring, and what its end means."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 from typing import Protocol
@@ -22,8 +23,14 @@ class Service(Protocol):
     def not_ready(self) -> str | None: ...
 
 
+COLLECT = (50_000, 5, 5)
+"""When the garbage collector looks at new, older and all objects. With ten thousand streams open a look at all of them
+stops a process for a second; as Python has it, it would do so again and again while they are being opened."""
+
+
 def run(make: Callable[[], Service], settings: Settings, *, needs_topics: bool = True) -> None:
     """Run a service in this process until SIGTERM or SIGINT. Its errors go to the caller."""
+    gc.set_threshold(*COLLECT)
     monitoring = Monitoring(settings.monitoring.host, settings.monitoring.port)
     try:
         if needs_topics:

@@ -155,7 +155,8 @@ class Budget:
         self._alarm: asyncio.TimerHandle | None = None
         self._told_at = -inf
         self.looks = Line(self, settings.looks_at_once)
-        pace = Bucket(settings.connects_per_second, 1)
+        # A tenth of a second's worth: a loop that wakes up late does not fall behind the pace for good.
+        pace = Bucket(settings.connects_per_second, max(1, settings.connects_per_second / 10))
         self.connects = Line(self, settings.connects_at_once, pace, is_of_streams=True)
         self.calls = Line(self)
         self.refusal: str | None = None

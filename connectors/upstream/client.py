@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from traceback import clear_frames
 from typing import Self
 
 import aiohttp
@@ -42,6 +43,7 @@ class UpstreamClient:
         self._transport: httpx.AsyncBaseTransport
 
     async def __aenter__(self) -> Self:
+        base_url = httpx.URL(self._settings.base_url.rstrip("/") + "/api/v1/")
         # One connection a stream, however many; the timeouts are httpx's, request by request.
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context()),
@@ -53,7 +55,7 @@ class UpstreamClient:
         self._http = await self._stack.enter_async_context(
             httpx.AsyncClient(
                 transport=self._transport,
-                base_url=self._settings.base_url.rstrip("/") + "/api/v1/",
+                base_url=base_url,
                 headers={"authorization": f"Bearer {self._settings.token.get_secret_value()}"},
             )
         )
@@ -77,7 +79,6 @@ class UpstreamClient:
         )
         with _translated():
             async with asyncio.timeout(self._settings.bytes_seconds):
-                # The transport alone: what the client adds (redirects, cookies) is not wanted, and is kept per stream.
                 response = await self._transport.handle_async_request(request)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(_stream(response).aclose)
@@ -108,8 +109,9 @@ class UpstreamClient:
         return found
 
     async def _post(self, path: str, body: object, seconds: float) -> bytes:
+        request = self._http.build_request("POST", path, json=body, timeout=self._timeout(seconds))
         with _translated(), metrics.REQUEST_SECONDS.labels("generate").time():
-            async with self._http.stream("POST", path, json=body, timeout=self._timeout(seconds)) as response:
+            async with self._answer(request) as response:
                 await self._check(response)
                 return await _body(response)
 
@@ -117,13 +119,20 @@ class UpstreamClient:
         if not is_uuid(found_id):  # nothing else may become a part of a URL
             raise ValueError(f"not a UUID: {found_id!r}")
         seconds = self._settings.request_seconds
+        request = self._http.build_request("GET", f"{what}/{found_id}", timeout=self._timeout(seconds))
         with _translated(), metrics.REQUEST_SECONDS.labels("look").time():
-            async with (
-                asyncio.timeout(seconds),
-                self._http.stream("GET", f"{what}/{found_id}", timeout=self._timeout(seconds)) as response,
-            ):
+            async with asyncio.timeout(seconds), self._answer(request) as response:
                 await self._check(response)
                 return await _body(response)
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """By the transport alone: what the client adds (redirects, cookies) is not wanted, and is kept in cycles."""
+        response = await self._transport.handle_async_request(request)
+        try:
+            yield response
+        finally:
+            await _stream(response).aclose()
 
     def _timeout(self, read: float | None) -> httpx.Timeout:
         connect = self._settings.connect_seconds
@@ -171,7 +180,7 @@ class Subscription:
         except StopAsyncIteration:
             return None
         except _LIBRARY_ERRORS as error:
-            raise _trouble(error) from error
+            raise _trouble(error) from None
 
     def finish(self) -> list[Frame]:
         """What stood there without its end when the stream ended."""
@@ -203,11 +212,18 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except _LIBRARY_ERRORS as error:
-        raise _trouble(error) from error
+        raise _trouble(error) from None
 
 
 def _trouble(error: BaseException) -> Trouble:
-    return Trouble(_cause(error), f"{type(error).__name__}: {error}")
+    """The error in our words, which lets go of the connection: its reader keeps the error, whose frames keep it."""
+    found = Trouble(_cause(error), f"{type(error).__name__}: {error}")
+    inner: BaseException | None = error
+    while inner is not None:
+        clear_frames(inner.__traceback__)
+        inner.__traceback__ = None
+        inner = inner.__cause__ or inner.__context__
+    return found
 
 
 def _cause(error: BaseException) -> str:

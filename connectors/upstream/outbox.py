@@ -29,8 +29,10 @@ from schemas.topics import Topics
 log = structlog.get_logger()
 
 CLIENT_ID = "rendercast-connector"
-_OVERHEAD_BYTES = 500
-"""Of one record in memory, beside key, value and headers."""
+_OVERHEAD_BYTES = 700
+"""Of one record in memory, beside the bytes of key, value and headers: its objects."""
+_GATHER_SECONDS = 0.01
+"""After the first record of a wave: what comes meanwhile goes with it, which halves the work of sending."""
 _WAVE_BYTES = 524_288
 _BATCH_BYTES = 262_144
 _REQUEST_MS = 10_000
@@ -93,8 +95,9 @@ class Outbox:
         return self._error or stalled
 
     async def room(self) -> None:
-        """Returns when more may be read."""
-        await self._has_room.wait()
+        """Returns when more may be read. Of many who wait, as many go on as there is room for."""
+        while self.is_full:
+            await self._has_room.wait()
 
     @property
     def is_full(self) -> bool:
@@ -112,6 +115,7 @@ class Outbox:
                 if sending is None:
                     sending = await self._reconnected()
                 await self._filled.wait()
+                await asyncio.sleep(_GATHER_SECONDS)
                 if not await self._send_wave(sending):
                     # An idempotent producer that gave up on a batch has a hole in its numbers: it cannot go on.
                     await close(sending)

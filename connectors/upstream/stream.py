@@ -89,36 +89,33 @@ class Stream:
         try:
             while True:
                 await shared.outbox.room()
-                trouble = await self._connect_and_listen()
-                wait = max(trouble.after or 0, backoff(shared.settings, clock.attempts, shared.roll))
+                after = await self._connect_and_listen()
+                wait = max(after, backoff(shared.settings, clock.attempts, shared.roll))
                 clock.attempts += 1
                 await asyncio.sleep(wait)
         finally:
             metrics.STREAMS.labels(self.channel.kind, self._state).dec()
 
-    async def _connect_and_listen(self) -> Trouble:
-        """One connection, from beginning to end; how it ended."""
+    async def _connect_and_listen(self) -> float:
+        """One connection, from beginning to end. Seconds to wait at least, if the upstream named some.
+
+        Its errors stay in here: they hold the connection that they ended.
+        """
         try:
             subscription = await self._connect()
         except Trouble as error:
             metrics.CONNECTS.labels(error.cause).inc()
-            self._end(error)
-            return error
+            self._end(error.cause)
+            return error.after or 0
         metrics.CONNECTS.labels("open").inc()
-        trouble = Trouble("ended", "the upstream ended the stream")
         try:
             self._opened()
-            await self._listen(subscription)
-        except Trouble as error:
-            trouble = error
-        except TimeoutError:
-            metrics.RINGS.labels("bytes").inc()
-            trouble = Trouble("silent", "the stream brought no byte")
+            cause = await self._listen(subscription)
         finally:
             await subscription.close()
-        metrics.LOST.labels(trouble.cause).inc()
-        self._end(trouble)
-        return trouble
+        metrics.LOST.labels(cause).inc()
+        self._end(cause)
+        return 0
 
     async def _connect(self) -> Subscription:
         shared = self._shared
@@ -127,8 +124,18 @@ class Stream:
             with metrics.REQUEST_SECONDS.labels("connect").time():
                 return await shared.client.subscribe(self.channel)
 
-    async def _listen(self, subscription: Subscription) -> None:
-        """Read until the stream ends. Raises Trouble, or TimeoutError when the bytes clock rings."""
+    async def _listen(self, subscription: Subscription) -> str:
+        """Read until the stream ends, or the bytes clock rings; the cause of its end."""
+        try:
+            await self._read(subscription)
+        except Trouble as error:
+            return error.cause
+        except TimeoutError:
+            metrics.RINGS.labels("bytes").inc()
+            return "silent"
+        return "ended"
+
+    async def _read(self, subscription: Subscription) -> None:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(None) as limit:
             bytes_clock = _BytesClock(self.clock, self._shared, limit)
@@ -162,17 +169,17 @@ class Stream:
                 each.sighted(self.clock)
         self._tell_change()
 
-    def _end(self, trouble: Trouble) -> None:
+    def _end(self, cause: str) -> None:
         now = asyncio.get_running_loop().time()
         clock = self.clock
         if self._is_live:
             self._is_live = False
-            silence = now - (clock.byte_at or now) if trouble.cause == "silent" else 0
+            silence = now - (clock.byte_at or now) if cause == "silent" else 0
             since = utcnow() - timedelta(seconds=silence)
             for each in self._watchers.values():
-                each.blinded(clock, since, trouble.cause)
-            log.debug("stream lost", channel=str(self.channel), cause=trouble.cause)
-        clock.lost(now, self._shared.settings, silent=trouble.cause == "silent")
+                each.blinded(clock, since, cause)
+            log.debug("stream lost", channel=str(self.channel), cause=cause)
+        clock.lost(now, self._shared.settings, silent=cause == "silent")
         self._enter("disconnected")
         self._tell_change()
 

@@ -1,5 +1,7 @@
 """The records as other teams read them."""
 
+import tracemalloc
+
 import orjson
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
@@ -132,3 +134,14 @@ def test_the_topics_have_the_names_and_keeping_of_the_documentation():
         "render.dead-letters": {"cleanup.policy": "delete", "retention.ms": "2592000000"},
         "render.positions": {"cleanup.policy": "compact"},
     }
+
+
+def test_an_encoded_record_holds_no_more_memory_than_it_has_bytes():
+    """The processor keeps one for each job it remembers, the connector one for each observation on its way."""
+    tracemalloc.start()
+    try:
+        kept = [encode(RECORDS[3]) for _ in range(1000)]
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1000 * (len(kept[0]) + 100)
