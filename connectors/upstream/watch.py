@@ -170,10 +170,12 @@ class Watcher:
 
     def saw(self, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
         """The stream told something of this file, or nothing that names one."""
+        knew_end = self._clock.awaits_url
         for each in seen:
             self.tell(each)
             self._learn(each)
-        if asks_for_look(seen, ignored):
+        # A `task` and a `task_status` tell the same end: it was asked about, and polls go on.
+        if asks_for_look(seen, ignored) and not (knew_end and seen and awaits_url(seen[-1])):
             self.look_again()
 
     def saw_unnamed(self) -> None:

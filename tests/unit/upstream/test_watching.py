@@ -97,6 +97,19 @@ async def test_an_end_without_url_is_a_reason_to_look_and_to_keep_looking(
         assert upstream.looks(file_id) - found <= 1
 
 
+async def test_an_end_that_is_told_twice_is_one_look(start, upstream, letters, make_watch, file_id):
+    async with start(poll_steps_seconds=(50,)) as fleet:
+        fleet.put(make_watch(file_id))
+        line = await upstream.line(f"file.{file_id}")
+        await until(lambda: upstream.looks(file_id) == 1)
+        await line.say("task", {"id": str(uuid.uuid4()), "status": "completed", "file_id": file_id})
+        await until(lambda: upstream.looks(file_id) == 2)
+        await line.say("task_status", {"status": "COMPLETED"})
+        await line.say("error", "something")
+        await until(lambda: upstream.looks(file_id) == 3)
+        assert len(letters.of(TaskChange)) == 2
+
+
 async def test_an_error_that_names_no_file_is_told_as_such_and_looked_after(
     start, upstream, letters, make_watch, file_id
 ):
