@@ -4,27 +4,22 @@ What is measured, and how, is told in README.md beside this file.
 """
 
 import argparse
-import contextlib
 import logging
 import math
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from statistics import median
 
 from benchmarks import latency, recovery, report, rule, work
-from benchmarks.cluster import Cluster
 from benchmarks.engines import AIOKAFKA, BYTEWAX, FAUST, LIBRDKAFKA, OURS, QUIX, STREAMS
 from benchmarks.medians import Rounds, at_least, at_most, each, interleave, medians
+from benchmarks.place import place
 from benchmarks.report import Figure
 from benchmarks.site import Site
 from benchmarks.throughput import Backlog, Throughput
 from rich.console import Console
 
-from rendercast.broker.local import LocalBroker, can_run
-from rendercast.broker.obtain import NONE_FOUND
 from schemas.errors import StopProcess
 
 JOBS, RECOVERED_JOBS = 10_000, 1_000_000
@@ -45,7 +40,7 @@ def main() -> int:
     console.print(f"scale {asked.scale}, {asked.rounds} rounds of each")
     figures: list[Figure] = []
     try:
-        with _site(console) as site:
+        with place(console) as site:
             for name in asked.figures:
                 console.print(f"[bold]{name}[/bold]")
                 figures += _FIGURES[name](site, asked, console.print)
@@ -64,22 +59,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=float(os.environ.get("SCALE", "1")), help="default: $SCALE or 1")
     return parser.parse_args()
-
-
-@contextlib.contextmanager
-def _site(console: Console) -> Iterator[Site]:
-    """On the broker that is named, else on one of its own; nothing of it is left there."""
-    with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
-        servers = os.environ.get("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS")
-        if not servers:
-            if not can_run():
-                raise StopProcess(NONE_FOUND)
-            servers = stack.enter_context(LocalBroker(directory / "kafka")).bootstrap_servers
-        site = Site(Cluster(servers), directory)
-        console.print(f"broker {servers}, topics {site.run}*")
-        stack.enter_context(site.cleaned(site.run))
-        yield site
 
 
 def _chosen(asked: argparse.Namespace, *names: str) -> list[str]:

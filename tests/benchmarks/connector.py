@@ -1,0 +1,135 @@
+"""`make bench-connector`: the connector's streams against plain clients of them, its requests against today's clients.
+
+What is measured, and how, is told in README.md beside this file.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from benchmarks import report
+from benchmarks.asked import FAULTY, HEALTHY, RATES, SPEED, TODAY, Requests
+from benchmarks.away import Outage
+from benchmarks.comeback import CONNECTS_PER_SECOND, Kill
+from benchmarks.medians import Rounds, at_least, at_most, each, interleave, medians
+from benchmarks.place import place
+from benchmarks.report import Figure
+from benchmarks.site import Site
+from benchmarks.streams import AIOHTTP, HTTPX, OURS, Streams, streams_the_machine_holds
+from rich.console import Console
+
+from schemas.errors import StopProcess
+
+STREAMS, EVENTS, RATE = 10_000, 20_000, 1_000
+JOBS = 200
+AWAY_SECONDS = 60
+BUFFERS_MIB = 32
+"""Twice the send buffer: what a broker that is away may cost."""
+
+Tell = Callable[[str], None]
+
+
+def main() -> int:
+    """The exit status: 0 when everything could be measured, whether or not its goal was met."""
+    asked = _arguments()
+    logging.basicConfig(level=logging.ERROR)
+    console = Console()
+    held, wanted = streams_the_machine_holds(), max(100, int(STREAMS * asked.scale))
+    asked.streams = min(held, wanted)
+    console.print(
+        f"scale {asked.scale}, {asked.rounds} rounds of each, {asked.streams:,} streams; open files and ports "
+        f"of this machine allow {held:,} to one address"
+    )
+    figures: list[Figure] = []
+    try:
+        with place(console) as site:
+            for name in asked.figures:
+                console.print(f"[bold]{name}[/bold]")
+                figures += _FIGURES[name](site, asked, console.print)
+    except StopProcess as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    report.show(f"connector, medians of {asked.rounds} rounds, scale {asked.scale}", figures, console)
+    console.print(f"written to {report.write('connector', figures)}")
+    return 1 if any(figure.errors for figure in figures) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--figures", nargs="+", choices=list(_FIGURES), default=list(_FIGURES))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=float(os.environ.get("SCALE", "1")), help="default: $SCALE or 1")
+    return parser.parse_args()
+
+
+def _streams(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    streams = Streams(site, asked.streams, RATE, max(2 * RATE, int(EVENTS * asked.scale)))
+    rounds = interleave([OURS, HTTPX, AIOHTTP], asked.rounds, streams.measure, tell)
+    return [
+        _bounded(f"memory of a stream, {asked.streams:,} live", "KiB", 25, each(rounds, lambda one: one.bytes / 1024)),
+        _bounded("CPU of an event, parsed and published", "µs", 60, each(rounds, lambda one: one.cpu)),
+        Figure.of(f"from write to append at {RATE:,}/s, p50", "ms", OURS, each(rounds, lambda one: one.p50)),
+        _bounded(f"from write to append at {RATE:,}/s, p99", "ms", 30, each(rounds, lambda one: one.p99)),
+        Figure.of("CPU of pings alone", "% of a core", OURS, each(rounds, lambda one: one.idle)),
+    ]
+
+
+def _requests(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    found = []
+    for upstream in (HEALTHY, FAULTY):
+        tell(f"{upstream}, at {SPEED:g} times the speed")
+        requests = Requests(site, max(20, int(JOBS * asked.scale)), RATES[upstream])
+        rounds = interleave([OURS, TODAY], asked.rounds, requests.measure, tell)
+        per_job = each(rounds, lambda one: one.requests)
+        both = medians(per_job)
+        seen = each(rounds, lambda one: 100 * one.seen)
+        found += [
+            Figure.of(
+                f"requests of a job, {upstream}", "", OURS, per_job,
+                goal="≤ 1/5 of today's", met=at_least(both[TODAY], 5, both[OURS]),
+            ),
+            Figure.of(f"URLs that were seen, {upstream}", "%", OURS, seen),
+        ]  # fmt: skip
+    return found
+
+
+def _kill(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    kill = Kill(site, asked.streams)
+    rounds = interleave([OURS], asked.rounds, kill.measure, tell)
+    whole = f"after a kill: {asked.streams:,} watches live again, {CONNECTS_PER_SECOND}/s"
+    bound = round(1.2 * kill.pace_seconds, 1)
+    return [
+        _bounded(f"{whole}, from the first stream", "s", bound, each(rounds, lambda one: one.connecting)),
+        Figure.of(f"{whole}, from the kill", "s", OURS, each(rounds, lambda one: one.live)),
+    ]
+
+
+def _away(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
+    seconds = max(15.0, AWAY_SECONDS * asked.scale)
+    rounds = interleave([OURS], 1, Outage(site.directory, asked.streams, RATE, seconds).measure, tell)
+    what = f"broker away for {seconds:.0f} s at {RATE:,} events/s"
+    return [
+        _bounded(f"{what}: events lost", "", 0, each(rounds, lambda one: one.missing)),
+        _bounded(f"{what}: most memory above before", "MiB", BUFFERS_MIB, each(rounds, lambda one: one.growth / 2**20)),
+        Figure.of(f"{what}: most memory", "MiB", OURS, each(rounds, lambda one: (one.before + one.growth) / 2**20)),
+    ]
+
+
+def _bounded(name: str, unit: str, bound: float, rounds: Rounds[float]) -> Figure:
+    return Figure.of(
+        name, unit, OURS, rounds, goal=f"≤ {bound} {unit}".rstrip(), met=at_most(medians(rounds)[OURS], bound)
+    )
+
+
+_FIGURES: dict[str, Callable[[Site, argparse.Namespace, Tell], list[Figure]]] = {
+    "streams": _streams,
+    "requests": _requests,
+    "kill": _kill,
+    "away": _away,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
