@@ -91,7 +91,7 @@ class Turn:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        answered = error is None or isinstance(error, NotFound | TooMany | Unauthorized | RejectRecord)
+        answered = error is None or isinstance(error, RejectRecord) or (isinstance(error, Trouble) and error.is_answer)
         self._line.leave(self, error if isinstance(error, Trouble) else None, answered=answered)
 
 
@@ -160,6 +160,14 @@ class Budget:
         self.connects = Line(self, settings.connects_at_once, pace, is_of_streams=True)
         self.calls = Line(self)
         self.refusal: str | None = None
+        self.is_refused = False
+        """Whether it is the token that is refused, not one file."""
+        self._probed_stream = True
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the host does not answer; a token that is refused is an answer."""
+        return self.is_open and not self.is_refused
 
     @property
     def is_open(self) -> bool:
@@ -199,9 +207,10 @@ class Budget:
                 return
             self._requests.take(now)
             is_probe = self._breaker.passed()
-            if is_probe:  # a stream tells less of the host
+            if is_probe:  # by turns, a look and a stream: either may fail while the other would work
                 metrics.BREAKER.state("half_open")
-                _, line = min(ready, key=lambda each: (each[1].is_of_streams, each[0]))
+                _, line = min(ready, key=lambda each: (each[1].is_of_streams is self._probed_stream, each[0]))
+                self._probed_stream = line.is_of_streams
             else:
                 _, line = min(ready, key=lambda each: each[0])
             line.let_first_in(now, probe=is_probe)
@@ -218,7 +227,7 @@ class Budget:
             self._shut_until = max(self._shut_until, now + after)
         elif self.refusal is not None and not isinstance(trouble, NotFound):
             log.info("upstream accepts the token again")
-            self.refusal = None
+            self.refusal, self.is_refused = None, False
             metrics.REFUSED.set(0)
 
     def _refused(self, turn: Turn, trouble: Unauthorized, now: float) -> None:
@@ -227,8 +236,9 @@ class Budget:
             log.error("upstream refuses the token", status=trouble.facts.get("status"))
         metrics.REFUSED.set(1)
         self.refusal = str(trouble)
+        self.is_refused = self.is_refused or trouble.facts.get("status") == 401  # noqa: PLR2004
         if trouble.facts.get("status") == 401:  # noqa: PLR2004 - 403 may be about one file only
-            self._breaker.trip(now, self._settings.refused_seconds)
+            self._breaker.refused(now, self._settings.refused_seconds)
         elif turn.is_probe:
             self._breaker.worked()
 

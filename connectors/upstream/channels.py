@@ -104,6 +104,8 @@ class Channels:
         return found.stream
 
     def _close_if_idle(self, found: _Open) -> None:
+        if not found.stream.watchers and found.alarm is None and found.stream.channel.kind != "file":
+            found.alarm = _later(self._settings.trial_seconds, self._give_up, found)
         if found.stream.is_idle and self._open.get(found.stream.channel) is found:
             del self._open[found.stream.channel]
             if found.alarm is not None:
@@ -140,6 +142,10 @@ class Channels:
         if found is None or stream.channel.kind == "file":
             return
         if stream.clock.live_at is None:
+            for each in stream.watchers:
+                if overlap := self._overlaps.get(each):
+                    overlap.cancel()
+                    self._end_overlap(each)
             if stream.watchers and found.alarm is None:
                 found.alarm = _later(self._settings.poll_after_seconds, self._give_back, found)
             return
@@ -166,9 +172,19 @@ class Channels:
 
     def _end_overlap(self, watcher: Watcher) -> None:
         del self._overlaps[watcher]
-        if own := self._open.get(_own(watcher)):
-            own.stream.detach(watcher)
-            self._close_if_idle(own)
+        own, project = self._open.get(_own(watcher)), self._project(watcher)
+        shared = self._open.get(project) if project is not None else None
+        if own is None:
+            return
+        if shared is not None and not shared.stream.clock.is_live(_now()):  # lost already: stay
+            watcher.rely_on(own.stream.clock)
+            shared.stream.detach(watcher)
+            shared.stream.hope(watcher)
+            metrics.MOVES.labels("file").inc()
+            self._close_if_idle(shared)
+            return
+        own.stream.detach(watcher)
+        self._close_if_idle(own)
 
     def _give_back(self, found: _Open) -> None:
         """The shared stream was lost and is not back: its watches listen to their own again, and hope."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import zlib
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from traceback import clear_frames
 from typing import Self
 
@@ -24,8 +25,14 @@ MAX_ANSWER_BYTES = 4_194_304
 _READ_BUFFER_BYTES = 16_384
 """Of one stream that nobody reads: aiohttp stops its socket at twice this."""
 
-_STREAM_HEADERS = {"accept": "text/event-stream", "cache-control": "no-store", "accept-encoding": "identity"}
-_LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError)
+_PIECE_BYTES = 65_536
+"""What is inflated at a time: a few bytes on the wire can stand for any number."""
+
+_STREAM_HEADERS = {"accept": "text/event-stream", "cache-control": "no-store"}
+_LIBRARY_ERRORS = (
+    httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError, zlib.error,
+    ValueError,  # httpx-aiohttp reads a reason phrase as if it were always UTF-8
+)  # fmt: skip
 _REFUSALS = (400, 409, 413, 422)
 
 
@@ -56,7 +63,10 @@ class UpstreamClient:
             httpx.AsyncClient(
                 transport=self._transport,
                 base_url=base_url,
-                headers={"authorization": f"Bearer {self._settings.token.get_secret_value()}"},
+                headers={
+                    "authorization": f"Bearer {self._settings.token.get_secret_value()}",
+                    "accept-encoding": "identity",
+                },
             )
         )
         return self
@@ -86,8 +96,9 @@ class UpstreamClient:
                 await self._check(response)
             if "text/event-stream" not in response.headers.get("content-type", ""):
                 raise Trouble("not_a_stream", "the answer is not an event stream", status=response.status_code)
+            found = Subscription(response)
             stack.pop_all()
-        return Subscription(response)
+        return found
 
     async def generate(self, kind: str, request: GenerateRequest) -> tuple[Generated, ...]:
         """Begin to generate an image or a video, in its turn: somebody waits. One call can begin several files.
@@ -168,9 +179,7 @@ class Subscription:
 
     def __init__(self, response: httpx.Response) -> None:
         self._stream = _stream(response)
-        # Unless the body is encoded, the response with its headers is not needed any more.
-        is_encoded = "content-encoding" in response.headers
-        self._pieces = response.aiter_bytes() if is_encoded else aiter(self._stream)
+        self._pieces = _pieces(response)
         self._decoder = FrameDecoder()
 
     async def read(self) -> list[Frame] | None:
@@ -196,9 +205,29 @@ def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
     return response.stream
 
 
+def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes, inflated where it is compressed though nobody asked for that. Raises Trouble."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return aiter(_stream(response))
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise Trouble("not_decodable", f"the answer is encoded: {encoding[:50]}", status=response.status_code)
+    return _inflated(_stream(response))
+
+
+async def _inflated(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as the first bytes say
+    async for each in pieces:
+        rest = each
+        while rest:
+            yield inflater.decompress(rest, _PIECE_BYTES)
+            rest = inflater.unconsumed_tail
+            await asyncio.sleep(0)  # others have a turn, however much it is
+
+
 async def _body(response: httpx.Response) -> bytes:
     found = bytearray()
-    async for piece in response.aiter_bytes():
+    async for piece in _pieces(response):
         found += piece
         if len(found) > MAX_ANSWER_BYTES:
             raise Trouble(
@@ -235,4 +264,4 @@ def _cause(error: BaseException) -> str:
         return "unreachable"
     if isinstance(inner, TimeoutError | httpx.TimeoutException):
         return "silent"
-    return "not_decodable" if isinstance(error, httpx.DecodingError) else "reset"
+    return "not_decodable" if isinstance(inner, zlib.error | ValueError) else "reset"

@@ -10,6 +10,13 @@ class Trouble(RetryLater):
         super().__init__(message, after=after, cause=cause, **facts)
         self.cause = cause
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the host has answered, and not with an error of its own."""
+        status = self.facts.get("status")
+        said_so = isinstance(status, int) and status < 500  # noqa: PLR2004
+        return said_so or isinstance(self, TooMany | Unauthorized | NotFound)
+
 
 class TooMany(Trouble):
     """429, or a 503 that names a time: nobody asks this host for `after` seconds."""

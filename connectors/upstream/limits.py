@@ -69,6 +69,11 @@ class Breaker:
             self.trip(now, min(self.cap_seconds, self.seconds * 2.0 ** min(self._trials, 30)))
             self._trials += 1
 
+    def refused(self, now: float, cap_seconds: float) -> None:
+        """The host will not have us: open at once, and longer each time it says so."""
+        self.trip(now, min(cap_seconds, self.seconds * 2.0 ** min(self._trials, 30)))
+        self._trials += 1
+
     def trip(self, now: float, seconds: float) -> None:
         """Open, for so long."""
         self.state, self._until, self._probing = "open", now + seconds, False

@@ -114,20 +114,20 @@ class WatchClock:
     looked_at: float | None = None
     unbroken_at: float = -inf
     unnamed_at: float = -inf
+    unnamed_due: float | None = None
     checked_at: float = -inf
     polls: int = 0
     poll_gap: float = 0
     failures: int = 0
     not_found: int = 0
+    not_found_since: float = 0
     gone: bool = False
     not_before: float = -inf
     in_flight: tuple[bool, bool] = (False, False)
 
-    def awaits(self, stream: StreamClock, now: float, settings: ConnectorSettings) -> None:
-        """The work is done, and nobody has said where the result is: keep looking, seldom if a stream may still say."""
-        steps = settings.poll_steps_seconds
-        self.awaits_url, self.polls = True, max(0, len(steps) - 2) if stream.is_live(now) else 0
-        self.poll_gap = steps[self.polls]
+    def awaits(self, settings: ConnectorSettings) -> None:
+        """The work is done, and nobody has said where the result is: keep looking."""
+        self.awaits_url, self.polls, self.poll_gap = True, 0, settings.poll_steps_seconds[0]
 
     def moved(self, old: StreamClock, new: StreamClock, now: float) -> None:
         """The watch listens to another stream. Between two live ones nothing is missed: no look is due for that."""
@@ -140,9 +140,8 @@ class WatchClock:
         return max(self.unbroken_at, -inf if self.looked_at is None else self.looked_at)
 
     def unnamed(self, now: float, settings: ConnectorSettings) -> None:
-        """A shared stream said something of one of its files and not of which: look, now and then."""
-        if now >= self.unnamed_at + settings.unnamed_gap_seconds:
-            self.unnamed_at, self.signalled = now, True
+        """A shared stream said something of one of its files and not of which: look, at a pace."""
+        self.unnamed_due = max(now, self.unnamed_at + settings.unnamed_gap_seconds)
 
     def ask(self) -> None:
         """Somebody asked for a look: a backoff does not hold it. Ten asks before it leaves are one look."""
@@ -151,6 +150,8 @@ class WatchClock:
     def sent(self, now: float) -> bool:
         """A look leaves, and answers all that was asked until now; whether somebody had asked for it."""
         self.in_flight, self.asked, self.signalled = (self.asked, self.signalled), False, False
+        if self.unnamed_due is not None:
+            self.unnamed_at, self.unnamed_due = now, None
         if self.in_flight[0]:
             self.checked_at = now
         return self.in_flight[0]
@@ -167,6 +168,7 @@ class WatchClock:
         self._take_back()
         self.not_before = now + max(after or 0, backoff(settings, self.failures, roll))
         self.failures += 1
+        self.not_found = 0
 
     def _take_back(self) -> None:
         asked, signalled = self.in_flight
@@ -175,12 +177,14 @@ class WatchClock:
     def missed(self, now: float, settings: ConnectorSettings, roll: Roll) -> bool:
         """The look was answered "404"; whether that is to be told now.
 
-        It is told once, after `not_found_seconds` since tracking and not for a single 404: a proxy's slip fails no job.
+        It is told once, after `not_found_seconds` of nothing else: neither a proxy's slip nor a deploy fails a job.
         """
         self._take_back()
         self.not_before = now + poll_gap(settings, self.not_found, roll)
+        if self.not_found == 0:
+            self.not_found_since = now
         self.not_found += 1
-        told, self.gone = self.gone, now - self.tracked_at >= settings.not_found_seconds and self.not_found > 1
+        told, self.gone = self.gone, now - self.not_found_since >= settings.not_found_seconds
         return self.gone and not told
 
 
@@ -203,9 +207,14 @@ def _looks(settings: ConnectorSettings, stream: StreamClock, watch: WatchClock) 
         return
     if watch.signalled:
         yield Look(max(held, last + settings.look_gap_seconds), "signal")
+    if watch.unnamed_due is not None:
+        yield Look(max(held, watch.unnamed_due), "signal")
     if stream.live_at is not None and watch.closed_at < stream.live_at:
         yield Look(max(held, stream.live_at), "connected")
-    if watch.awaits_url:
+    if watch.awaits_url and stream.live_at is not None:  # it may still say: once after 10 s, then each minute
+        distance = settings.events_seconds if watch.polls else settings.poll_steps_seconds[-1]
+        yield Look(max(held, last + distance), "poll")
+    elif watch.awaits_url:
         yield Look(max(held, last + watch.poll_gap), "poll")
     yield Look(max(held, last + watch.poll_gap, stream.poll_from(settings)), "poll")
     if stream.opened_at is not None and stream.live_at is not None:

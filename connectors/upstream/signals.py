@@ -7,7 +7,8 @@ from schemas import Failure, Observation, Progress, Result, Snapshot, TaskChange
 
 _ENDINGS = frozenset({"render_result", "task", "task_status", "error"})
 _MAYBE_ENDINGS = frozenset({"file", "data"})
-_WITHOUT_ADDRESS = frozenset({"names_no_file", "no_url", "bad_url"})
+_NAMELESS = frozenset({"names_no_file", "bad_file_id"})
+_WITHOUT_ADDRESS = frozenset({*_NAMELESS, "no_url", "bad_url"})
 
 
 def asks_for_look(seen: Sequence[Observation], ignored: Sequence[Ignored]) -> bool:
@@ -30,8 +31,8 @@ def awaits_url(seen: Observation) -> bool:
 
 
 def is_unnamed(ignored: Sequence[Ignored]) -> bool:
-    """Whether something is said of a file and not of which; an end that is told so asks for a look anyhow."""
-    return any(each.reason == "names_no_file" and not _hides_an_end(each) for each in ignored)
+    """Whether something is said of a file, and not of which."""
+    return any(each.reason in _NAMELESS for each in ignored)
 
 
 def url_of(seen: Observation) -> str | None:
@@ -44,6 +45,13 @@ def is_news(seen: Observation, progress: float) -> bool:
     return seen.progress > progress if isinstance(seen, Progress) else not isinstance(seen, Snapshot)
 
 
+def gist(seen: Observation) -> tuple[object, ...]:
+    """What is the same where a stream says the same again: that is no news."""
+    if isinstance(seen, TaskChange):
+        return (seen.type, seen.task_id, seen.status)
+    return (seen.type, seen.reason, seen.message) if isinstance(seen, Failure) else (seen.type, url_of(seen))
+
+
 def _is_question(seen: Observation) -> bool:
     if isinstance(seen, TaskChange):
         return seen.status == "completed"
@@ -52,5 +60,5 @@ def _is_question(seen: Observation) -> bool:
 
 def _hides_an_end(ignored: Ignored) -> bool:
     if ignored.type in _MAYBE_ENDINGS:
-        return ignored.reason == "names_no_file"
+        return ignored.reason in _NAMELESS
     return ignored.type in _ENDINGS and ignored.reason in _WITHOUT_ADDRESS

@@ -207,10 +207,12 @@ class Stream:
 
     def _pass_to_all(self, ignored: Sequence[Ignored]) -> None:
         """Nothing in the frame is said of a certain file."""
+        is_nobodys = self.channel.kind != "file" and is_unnamed(ignored)
         for watcher in self.watchers:
-            watcher.saw((), ignored)
-            if self.channel.kind != "file" and is_unnamed(ignored):
+            if is_nobodys:
                 watcher.saw_unnamed()
+            else:
+                watcher.saw((), ignored)
 
     def _pass_to_one(self, file_id: str, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
         if hopeful := self.hopefuls.get(file_id):

@@ -19,13 +19,13 @@ from connectors.upstream.outbox import CLIENT_ID, Outbox
 from connectors.upstream.parser import Broken, Ignored, Sight, parse_answer
 from connectors.upstream.policy import Roll, StreamClock, WatchClock, Why, next_look
 from connectors.upstream.settings import ConnectorSettings
-from connectors.upstream.signals import asks_for_look, awaits_url, is_news, url_of
+from connectors.upstream.signals import asks_for_look, awaits_url, gist, is_news, url_of
 from schemas import Expired, Failure, Gap, Observation, Progress, Source, TaskChange, Watch, utcnow
 from schemas.dead_letters import DeadLetter
 
 log = structlog.get_logger()
 
-_End = Literal["answered", "not_found", "refused", "failed", "late"]
+_End = Literal["answered", "not_found", "refused", "failed", "late", "unsent"]
 
 _RANKS: dict[Why, Rank] = {
     "check": Rank.ASKED, "deadline": Rank.DEADLINE, "signal": Rank.GAP, "connected": Rank.GAP,
@@ -56,8 +56,8 @@ class Watcher:
     """One generation of one file. It calls `ended` when it has told the expiry; `stop` ends it before."""
 
     __slots__ = (
-        "_alarm", "_checks_seen", "_clock", "_ended", "_has_url", "_lost", "_progress", "_shared", "_stream", "_task",
-        "_turn", "is_over", "partition", "watch",
+        "_alarm", "_clock", "_ended", "_has_url", "_is_sent", "_lost", "_news", "_progress", "_shared", "_stream",
+        "_task", "_turn", "is_over", "partition", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -80,7 +80,8 @@ class Watcher:
         self._turn: Turn | None = None
         self._lost: tuple[datetime, str] | None = None
         self._progress = -1.0
-        self._has_url = False
+        self._has_url = self._is_sent = False
+        self._news: tuple[object, ...] | None = None
         self._clock = WatchClock(tracked_at=_at(watch.tracked_at), deadline_at=_at(watch.deadline_at), news_at=_now())
         if watch.check > checks_seen:
             self._clock.ask()
@@ -179,7 +180,7 @@ class Watcher:
             self.look_again()
 
     def saw_unnamed(self) -> None:
-        """A shared stream told something that goes on, and not of which file: now and then a reason to look."""
+        """A shared stream told something, and not of which file: a reason to look, at a pace, until there is a URL."""
         if not self._has_url:
             self._clock.unnamed(_now(), self._shared.settings)
             self.wake()
@@ -219,38 +220,51 @@ class Watcher:
         self._ended(self)
 
     async def _look_last(self) -> None:
-        """The look at the deadline, tried again for a while. While the token is refused nobody has looked: it waits."""
-        settings = self._shared.settings
-        limit = _now() + settings.last_look_seconds
+        """The look at the deadline, tried again for a while.
+
+        While it is we who keep it waiting (a full send buffer, a long line), or the upstream bids us wait, or refuses
+        the token, nobody has looked: that time does not count.
+        """
+        shared, clock = self._shared, self._clock
+        seconds = shared.settings.last_look_seconds
+        limit = _now() + seconds
         while (end := await self._look("deadline", until=limit)) not in ("answered", "not_found"):
-            pause_until = self._clock.not_before if end == "refused" else min(limit, self._clock.not_before)
-            await asyncio.sleep(max(0, pause_until - _now()))
-            if self._shared.budget.refusal is not None:
-                limit = _now() + settings.refused_seconds + settings.last_look_seconds
-            elif _now() >= limit:
-                return
+            if end == "unsent" and not shared.budget.is_failing:
+                limit = _now() + seconds
+            elif end == "refused" and shared.budget.is_refused:
+                await asyncio.sleep(max(0, clock.not_before - _now()))
+                limit = _now() + seconds
+            else:
+                await asyncio.sleep(max(0, min(limit, clock.not_before) - _now()))
+                if _now() >= limit:
+                    return
 
     async def _look(self, why: Why, until: float) -> _End:
         """One GET of the file, in its turn, broken off at `until`."""
         try:
-            async with asyncio.timeout_at(until):
-                end = await self._look_in_turn(why)
+            async with asyncio.timeout_at(until) as limit:
+                end = await self._look_in_turn(why, limit)
         except TimeoutError:
-            self._clock.failed(_now(), None, self._shared.settings, self._shared.roll)
-            end = "late"
+            if self._is_sent:
+                self._clock.failed(_now(), None, self._shared.settings, self._shared.roll)
+                end = "late"
+            else:
+                end = "unsent"
         finally:
-            self._turn = None
+            self._turn, self._is_sent = None, False
         metrics.LOOKS.labels(why, end).inc()
         return end
 
-    async def _look_in_turn(self, why: Why) -> _End:
+    async def _look_in_turn(self, why: Why, limit: asyncio.Timeout) -> _End:
         shared, clock = self._shared, self._clock
         await shared.outbox.room()
         self._turn = shared.budget.looks.turn(_RANKS[why], clock.deadline_at)
         source: Source = "poll"
         try:
             async with self._turn:
-                sent_at = _now()
+                sent_at, self._is_sent = _now(), True
+                if why == "deadline":  # the wait for its turn does not count
+                    limit.reschedule(sent_at + shared.settings.last_look_seconds)
                 source = "check" if clock.sent(sent_at) else "poll"
                 body = await shared.client.get_file(self.watch.file_id)
         except NotFound:
@@ -283,7 +297,9 @@ class Watcher:
     def _learn(self, seen: Observation) -> None:
         clock = self._clock
         if is_news(seen, self._progress):
-            clock.news_at = _now()
+            told, self._news = self._news, gist(seen)
+            if isinstance(seen, Progress) or self._news != told:
+                clock.news_at = _now()
         if isinstance(seen, Progress):
             self._progress = max(self._progress, seen.progress)
         elif url_of(seen) is not None:
@@ -292,7 +308,7 @@ class Watcher:
             self._has_url = True
         elif awaits_url(seen):
             if not clock.awaits_url:
-                clock.awaits(self._stream, _now(), self._shared.settings)
+                clock.awaits(self._shared.settings)
                 self.wake()
         elif isinstance(seen, TaskChange):
             clock.awaits_url = False

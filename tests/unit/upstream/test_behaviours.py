@@ -286,8 +286,8 @@ async def test_401__stop_asking_tell_try_again_slowly_and_fail_no_job(world):
         world.watch(each, seconds=100)
     await world.until(lambda: world.budget.refusal)
     await asyncio.sleep(200)
-    # Those that were under way, and one probe a minute.
-    assert (await world.record())["total"]["statuses"]["401"] <= 20 + (now() - began) / 60 + 1
+    # Those that were under way, and probes: after 5, 10, 20, 40 s, and then each minute.
+    assert (await world.record())["total"]["statuses"]["401"] <= 20 + 4 + (now() - began) / 60
     assert world.letters.observations == [], "also those past their deadline are not given up"
     await world.heal()
     for each in files:

@@ -173,6 +173,19 @@ def test_a_look_that_fails_before_it_leaves_asks_for_nothing_anew(clocks):
     assert not clocks.watch.asked
 
 
+def test_what_a_shared_stream_says_of_no_file_is_answered_at_a_pace_and_not_forgotten(clocks):
+    clocks.live(0)
+    clocks.looks(0, 1)
+    clocks.watch.news_at = 1000
+    found = []
+    for now in range(20, 45):
+        clocks.stream.event_at = now
+        if now < 40:
+            clocks.watch.unnamed(now, SETTINGS)
+        found += clocks.looks(now, now)
+    assert found == [(20, "signal"), (30, "signal"), (40, "signal")]
+
+
 def test_a_look_that_an_event_asked_for_is_kept_when_it_fails(clocks):
     clocks.live(0)
     clocks.looks(0, 1)
@@ -195,12 +208,13 @@ def test_events_that_ask_again_and_again_are_answered_once_a_second(clocks):
 def test_a_task_that_ended_without_url_is_polled_even_beside_a_live_stream(clocks):
     clocks.live(0)
     clocks.looks(0, 1)
-    clocks.watch.awaits(clocks.stream, 1, SETTINGS)
-    assert [at for at, _ in clocks.looks(1, 30)] == [5, 10, 20, 30]
+    clocks.watch.awaits(SETTINGS)
+    clocks.watch.news_at = clocks.stream.event_at = 1000  # the other clocks are not what is tested
+    assert [at for at, _ in clocks.looks(1, 140)] == [10, 70, 130]
 
 
 def test_a_task_that_ended_without_url_and_without_a_stream_is_polled_at_once_and_often(clocks):
-    clocks.watch.awaits(clocks.stream, 1, SETTINGS)
+    clocks.watch.awaits(SETTINGS)
     assert [at for at, _ in clocks.looks(1, 15)] == [1, 2, 4, 9]
 
 
@@ -217,14 +231,19 @@ def test_the_upstreams_own_time_is_obeyed(clocks):
     assert clocks.looks(100, 145) == [(144, "poll"), (145, "poll")]
 
 
-def test_a_404_is_told_once_and_only_after_30_s_and_not_for_a_single_one(clocks):
+@pytest.mark.parametrize("meanwhile", ["answered", "failed"])
+def test_a_404_is_told_once_and_only_after_30_s_of_nothing_else(clocks, meanwhile):
     watch = clocks.watch
     assert not watch.missed(10, SETTINGS, middle)
-    assert not watch.missed(20, SETTINGS, middle)
-    watch.answered("poll", 25, SETTINGS, middle)
-    assert not watch.missed(40, SETTINGS, middle)
-    assert watch.missed(41, SETTINGS, middle)
-    assert not watch.missed(42, SETTINGS, middle)
+    assert not watch.missed(39, SETTINGS, middle)
+    if meanwhile == "answered":
+        watch.answered("poll", 40, SETTINGS, middle)
+    else:
+        watch.failed(40, None, SETTINGS, middle)
+    assert not watch.missed(41, SETTINGS, middle)
+    assert not watch.missed(70, SETTINGS, middle)
+    assert watch.missed(71, SETTINGS, middle)
+    assert not watch.missed(72, SETTINGS, middle)
     assert next_look(SETTINGS, clocks.stream, watch, 500).why == "deadline"
 
 

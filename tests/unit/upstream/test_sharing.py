@@ -141,6 +141,30 @@ async def test_a_shared_stream_that_is_lost_and_comes_back_is_a_gap_and_a_look_f
         assert project.open_channels() == ["project"]
 
 
+async def test_a_shared_stream_that_is_lost_while_a_watch_moves_there_leaves_it_on_its_own(start, project):
+    async with start(overlap_seconds=0.5) as fleet:
+        for number in range(2):
+            fleet.put(project.make(number))
+        await until(lambda: project.open_channels() == ["0", "1", "project"])
+        await project.progress(0, 10)
+        project.upstream.refuse_channels.add(project.channel)
+        project.upstream.lines[project.channel][0].end()
+        await until(lambda: not fleet._channels._overlaps)
+        await project.progress(0, 20, f"file.{project.files[0]}")
+        assert project.open_channels() == ["0", "1"]
+        assert len(project.upstream.lines[f"file.{project.files[0]}"]) == 1
+
+
+async def test_a_shared_stream_that_only_hopefuls_are_left_on_is_closed(start, project):
+    async with start(trial_seconds=0.3) as fleet:
+        await share(fleet, project)
+        fleet.put(project.make(2))
+        await until(lambda: project.open_channels() == ["2", "project"])
+        for number in range(2):
+            fleet.drop(project.files[number])
+        await until(lambda: project.open_channels() == ["2"])
+
+
 async def test_a_shared_stream_that_is_not_soon_back_gives_its_watches_to_their_own(start, project):
     async with start(poll_after_seconds=0.1, poll_steps_seconds=(50,)) as fleet:
         await share(fleet, project)
@@ -171,7 +195,7 @@ async def test_a_shared_stream_that_carries_nothing_of_ours_is_closed_until_ther
 
 
 async def test_an_end_that_names_no_file_is_one_look_for_each_watch_of_the_shared_stream(start, project):
-    async with start() as fleet:
+    async with start(unnamed_gap_seconds=0) as fleet:
         await share(fleet, project)
         line = project.upstream.lines[project.channel][0]
         await line.say("task_status", {"status": "COMPLETED"})

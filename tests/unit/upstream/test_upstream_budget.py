@@ -211,6 +211,30 @@ async def test_a_probe_that_fails_opens_the_breaker_again_and_one_called_off_mak
     await world.all_in(3)
 
 
+async def test_probes_are_a_look_and_a_stream_by_turns():
+    """Either may fail while the other would work: a broken endpoint does not keep the other away."""
+    world = World(breaker_failures=1)
+    await world.fail(1, Trouble("status_500", "no", status=500))
+    for number in range(2):
+        world.join(f"look {number}", Rank.ASKED)
+        world.join(f"stream {number}", Rank.GAP, line=world.budget.connects)
+    for name in ("look 0", "stream 0", "look 1"):
+        await world.all_in(1)
+        assert world.passed == [name]
+        world.passed.clear()
+        await world.end(name, Trouble("status_500", "no", status=500))
+    await world.all_in(1)
+    await world.end("stream 1")
+    assert not world.budget.is_open
+
+
+@pytest.mark.parametrize("status", [302, 410, 422])
+async def test_an_answer_that_is_of_no_use_is_an_answer_all_the_same(status):
+    world = World(breaker_failures=1)
+    await world.fail(3, Trouble(f"status_{status}", "no", status=status))
+    assert not world.budget.is_open
+
+
 async def test_answers_between_failures_keep_the_breaker_closed():
     world = World(breaker_failures=3)
     for _ in range(3):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import tracemalloc
 import uuid
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -182,6 +183,44 @@ async def test_a_stream_that_cannot_be_decompressed_says_so(upstream, client):
     with pytest.raises(Trouble) as caught:
         await listen(client)
     assert caught.value.cause == "not_decodable"
+
+
+async def test_a_compressed_answer_is_read(upstream, client):
+    body = gzip.compress(b'{"id": 1}')
+    upstream.answers[FILE] = lambda: web.Response(body=body, headers={"Content-Encoding": "gzip"})
+    assert await client.get_file(FILE) == b'{"id": 1}'
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+async def test_a_few_bytes_that_stand_for_many_hold_little_memory(upstream, client, layers):
+    body = gzip.compress(b"\n" * 200_000_000)
+    if layers == 2:
+        body = gzip.compress(body)
+    headers = {"Content-Encoding": ", ".join(["gzip"] * layers)}
+    upstream.answers[FILE] = lambda: web.Response(body=body, headers=headers)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Trouble) as caught:
+            await client.get_file(FILE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.cause == ("too_long" if layers == 1 else "not_decodable")
+    assert peak < 20_000_000
+
+
+async def test_a_reason_that_is_not_utf8_is_trouble(upstream):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 d\xe9pass\xe9\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with connected(upstream, base_url=f"http://{host}:{port}") as client:
+            for call in (client.get_file(FILE), client.subscribe(CHANNEL)):
+                with pytest.raises(Trouble):
+                    await call
 
 
 async def test_a_redirect_is_not_followed(upstream, client):

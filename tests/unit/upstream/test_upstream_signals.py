@@ -39,6 +39,10 @@ def test_an_end_without_url_and_an_error_without_file_ask_for_a_look(seen, asks)
         ('{"type": "error", "object": "no"}', True),
         ('{"type": "task_status", "object": {"status": "COMPLETED"}}', True),
         ('{"type": "render_result", "object": {"url": "https://m.example/a.mp4"}}', True),
+        (
+            f'{{"type": "render_result", "object": {{"file_id": "project.{FILE}", "url": "https://m.example/a.mp4"}}}}',
+            True,
+        ),
         ('{"type": "file", "object": {"id": null, "url": "https://m.example/a.mp4"}}', True),
         ('{"type": "data", "object": {"value": {"url": "https://m.example/a.mp4"}}}', True),
         ('{"type": "render_progress", "object": {"progress": 5}}', False),

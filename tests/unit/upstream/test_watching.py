@@ -83,18 +83,63 @@ async def test_a_lost_stream_comes_back_with_a_look_and_tells_the_gap(
 async def test_an_end_without_url_is_a_reason_to_look_and_to_keep_looking(
     start, upstream, letters, make_watch, file_id
 ):
-    async with start(poll_steps_seconds=(0.03,)) as fleet:
+    async with start(poll_steps_seconds=(0.03,), events_seconds=0.03) as fleet:
         fleet.put(make_watch(file_id))
         line = await upstream.line(f"file.{file_id}")
         await until(lambda: upstream.looks(file_id) == 1)
         await line.say("task_status", {"status": "COMPLETED"})
-        await until(lambda: upstream.looks(file_id) >= 3)
+        await until(lambda: upstream.looks(file_id) >= 5)
         upstream.answers[file_id] = {"id": file_id, "url": URL, "tasks": []}
         await until(lambda: [each for each in letters.of(Snapshot) if each.url == URL])
         assert letters.of(TaskChange)[0].status == "completed"
-        found = upstream.looks(file_id)
-        await asyncio.sleep(0.15)  # five polls' time
-        assert upstream.looks(file_id) - found <= 1
+
+
+async def test_a_stream_that_says_the_same_again_brings_no_news_of_the_job(start, upstream, make_watch, file_id):
+    async with start(job_seconds=0.3, events_seconds=50) as fleet:
+        fleet.put(make_watch(file_id))
+        line = await upstream.line(f"file.{file_id}")
+        await until(lambda: upstream.looks(file_id) == 1)
+        while upstream.looks(file_id) < 3:
+            await line.say("task", {"id": "64fd", "status": "in_progress", "file_id": file_id})
+            await asyncio.sleep(0.02)
+
+
+async def test_at_the_deadline_a_full_send_buffer_is_waited_for(start, upstream, letters, make_watch, file_id):
+    async with start(last_look_seconds=0.1) as fleet:
+        fleet.put(make_watch(file_id, seconds=0.5))
+        await until(lambda: letters.of(Snapshot))
+        letters.full = True
+        upstream.answers[file_id] = {"id": file_id, "url": URL}
+        await asyncio.sleep(1)
+        assert letters.of(Expired) == []
+        letters.full = False
+        await until(lambda: letters.of(Expired))
+        assert [each.url for each in letters.observations[-2:-1]] == [URL]
+
+
+async def test_at_the_deadline_the_upstreams_own_time_is_waited_for(start, upstream, letters, make_watch, file_id):
+    other = str(uuid.uuid4())
+    async with start(last_look_seconds=0.1) as fleet:
+        fleet.put(make_watch(file_id, seconds=0.7))
+        await until(lambda: letters.of(Snapshot))
+        upstream.answers[other] = lambda: web.Response(status=429, headers={"Retry-After": "1.5"})
+        fleet.put(make_watch(other))
+        shut_until = await until(lambda: fleet._shared.budget.shut_until > 0 and fleet._shared.budget.shut_until)
+        upstream.answers.clear()
+        await until(lambda: letters.of(Expired))
+        assert upstream.looks(file_id) == 2
+        assert [at >= shut_until for name, at in upstream.gets if name == file_id] == [False, True]
+
+
+async def test_at_the_deadline_a_long_line_is_waited_for(start, upstream, letters, make_watch):
+    files = [str(uuid.uuid4()) for _ in range(60)]
+    for each in files:
+        upstream.answers[each] = {"id": each, "url": URL}
+    async with start(last_look_seconds=0.1, requests_per_second=40, burst=1) as fleet:
+        for each in files:
+            fleet.put(make_watch(each, seconds=0))
+        await until(lambda: len(letters.of(Expired)) == 60, 20)
+        assert {each.file_id for each in letters.of(Snapshot) if each.url} == set(files)
 
 
 async def test_an_end_that_is_told_twice_is_one_look(start, upstream, letters, make_watch, file_id):
