@@ -16,8 +16,9 @@ import structlog
 
 from connectors.upstream import metrics
 from connectors.upstream.parser import Channel
+from connectors.upstream.shared import Shared
 from connectors.upstream.stream import Stream
-from connectors.upstream.watch import Shared, Watcher
+from connectors.upstream.watch import Watcher
 from schemas import is_uuid
 
 log = structlog.get_logger()

@@ -6,7 +6,8 @@ import structlog
 
 from connectors.upstream import metrics
 from connectors.upstream.channels import Channels
-from connectors.upstream.watch import Shared, Watcher
+from connectors.upstream.shared import Shared
+from connectors.upstream.watch import Watcher
 from schemas import Watch, utcnow
 
 log = structlog.get_logger()

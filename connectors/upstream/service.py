@@ -17,7 +17,7 @@ from connectors.upstream.fleet import Fleet
 from connectors.upstream.outbox import CLIENT_ID, Outbox, new_producer
 from connectors.upstream.reconciler import Reconciler
 from connectors.upstream.settings import ConnectorSettings
-from connectors.upstream.watch import Shared
+from connectors.upstream.shared import Shared
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics

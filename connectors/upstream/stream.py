@@ -14,8 +14,9 @@ from connectors.upstream.errors import Trouble
 from connectors.upstream.frames import Frame
 from connectors.upstream.parser import Broken, Channel, Ignored, Parsed, Sight, parse_frame
 from connectors.upstream.policy import StreamClock, backoff
+from connectors.upstream.shared import Shared
 from connectors.upstream.signals import is_unnamed
-from connectors.upstream.watch import Shared, Watcher
+from connectors.upstream.watch import Watcher
 from schemas import Observation, utcnow
 
 log = structlog.get_logger()

@@ -5,23 +5,19 @@ Between two looks a watch is a timer and no task: ten thousand of them wait in o
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import structlog
 
 from connectors.upstream import metrics
-from connectors.upstream.budget import Budget, Rank, Turn
-from connectors.upstream.client import UpstreamClient
+from connectors.upstream.budget import Rank, Turn
 from connectors.upstream.errors import NotFound, Trouble, Unauthorized
-from connectors.upstream.outbox import CLIENT_ID, Outbox
-from connectors.upstream.parser import Broken, Ignored, Sight, parse_answer
-from connectors.upstream.policy import Roll, StreamClock, WatchClock, Why, next_look
-from connectors.upstream.settings import ConnectorSettings
+from connectors.upstream.parser import Ignored, Sight, parse_answer
+from connectors.upstream.policy import StreamClock, WatchClock, Why, next_look
+from connectors.upstream.shared import Shared
 from connectors.upstream.signals import asks_for_look, awaits_url, gist, is_news, url_of
 from schemas import Expired, Failure, Gap, Observation, Progress, Source, TaskChange, Watch, utcnow
-from schemas.dead_letters import DeadLetter
 
 log = structlog.get_logger()
 
@@ -31,25 +27,6 @@ _RANKS: dict[Why, Rank] = {
     "check": Rank.ASKED, "deadline": Rank.DEADLINE, "signal": Rank.GAP, "connected": Rank.GAP,
     "poll": Rank.ROUTINE, "events": Rank.ROUTINE, "job": Rank.ROUTINE,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all watches and streams of a process work with. Their tasks belong to `tasks`: a bug in one ends it."""
-
-    settings: ConnectorSettings
-    client: UpstreamClient
-    budget: Budget
-    outbox: Outbox
-    roll: Roll
-    tasks: asyncio.TaskGroup
-
-    def bury(self, broken: Broken, where: str, file_id: str) -> None:
-        """The bytes of a frame or answer that could not be read go to the dead letters."""
-        metrics.BROKEN.labels(broken.reason).inc()
-        self.outbox.bury(
-            DeadLetter(broken.reason, "not readable", where, -1, -1, CLIENT_ID, file_id.encode(), broken.value)
-        )
 
 
 class Watcher:

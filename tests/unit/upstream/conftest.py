@@ -13,7 +13,7 @@ from connectors.upstream.budget import Budget
 from connectors.upstream.client import UpstreamClient
 from connectors.upstream.fleet import Fleet
 from connectors.upstream.settings import ConnectorSettings
-from connectors.upstream.watch import Shared
+from connectors.upstream.shared import Shared
 from schemas import Watch, utcnow
 
 

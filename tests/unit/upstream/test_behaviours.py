@@ -24,7 +24,7 @@ from connectors.upstream.budget import Budget
 from connectors.upstream.client import UpstreamClient
 from connectors.upstream.fleet import Fleet
 from connectors.upstream.settings import ConnectorSettings
-from connectors.upstream.watch import Shared
+from connectors.upstream.shared import Shared
 from rendercast.simulator.server import Simulator
 from rendercast.simulator.settings import SimulatorSettings
 from schemas import Expired, Failure, Gap, Progress, Result, Snapshot, TaskChange, Watch, utcnow
