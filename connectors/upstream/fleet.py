@@ -1,6 +1,7 @@
 """Many watches: makes what is watched equal to what should be."""
 
 import asyncio
+from datetime import datetime
 
 import structlog
 
@@ -51,10 +52,13 @@ class Fleet:
     async def measure(self) -> None:
         """Keep those metrics true that no event moves. Runs for ever."""
         longest = self._shared.settings.poll_steps_seconds[-1]
+        loop = asyncio.get_running_loop()
         while True:
-            live = sum(each.is_live for each in self._watchers.values())
+            now = loop.time()
+            live = sum(each.is_live(now) for each in self._watchers.values())
             metrics.POLLS_SAVED.inc(live * MEASURE_SECONDS / longest)
-            metrics.OLDEST_SECONDS.set(max(map(_age, self._watchers.values()), default=0))
+            oldest = min(self._watchers.values(), key=_tracked_at, default=None)
+            metrics.OLDEST_SECONDS.set(0 if oldest is None else _age(oldest))
             await asyncio.sleep(MEASURE_SECONDS)
 
     def _start(self, watch: Watch, partition: int | None, checks_seen: int) -> None:
@@ -72,6 +76,10 @@ class Fleet:
 def _asks_more(watch: Watch, known: Watch) -> bool:
     """Whether a watch that has expired has something to do again."""
     return watch.check > known.check or watch.deadline_at > known.deadline_at
+
+
+def _tracked_at(watcher: Watcher) -> datetime:
+    return watcher.watch.tracked_at
 
 
 def _age(watcher: Watcher) -> float:

@@ -68,10 +68,9 @@ class Watcher:
         """In the loop's time."""
         return self._clock.deadline_at
 
-    @property
-    def is_live(self) -> bool:
+    def is_live(self, now: float) -> bool:
         """Whether its stream would tell what is said now."""
-        return not self.is_over and self._stream.is_live(_now())
+        return not self.is_over and self._stream.is_live(now)
 
     def start(self, stream: StreamClock) -> None:
         """Begin, listening to this stream."""
