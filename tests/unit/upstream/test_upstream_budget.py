@@ -2,10 +2,12 @@
 
 import asyncio
 from contextlib import suppress
+from unittest.mock import Mock, call
 
 import pytest
 from unit.upstream.fake_upstream import until
 
+from connectors.upstream import budget as room
 from connectors.upstream.budget import Budget, Line, Rank
 from connectors.upstream.errors import NotFound, TooMany, Trouble, Unauthorized
 from connectors.upstream.settings import ConnectorSettings
@@ -279,11 +281,12 @@ async def test_a_refused_token_stops_all_but_one_probe_until_it_is_accepted():
     assert world.passed == ["another file", "0", "1", "2"]
 
 
-async def test_a_refused_token_is_told_once_a_minute(monkeypatch, capsys):
-    world = World(refused_seconds=1)
+async def test_a_refused_token_is_told_once_a_minute(monkeypatch):
+    world, log = World(refused_seconds=1), Mock()
+    monkeypatch.setattr(room, "log", log)
     now = [100.0]
     monkeypatch.setattr(world.budget, "_clock", lambda: now[0])
     for _ in range(20):
         now[0] += 10
         await world.fail(1, Unauthorized("status_401", "refused (401)", status=401))
-    assert capsys.readouterr().out.count("upstream refuses the token") == 4
+    assert log.error.call_args_list == [call("upstream refuses the token", status=401)] * 4
