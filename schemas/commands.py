@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import ChatRef, FileId, Kind, Name, Record, Text, Timestamp
+from schemas.base import ChatRef, FileId, Kind, Name, Record, Text, Timestamp, Url
 
 
 class Track(Record):
@@ -29,10 +29,14 @@ class Track(Record):
 
 
 class Check(Record):
-    """Look at the file once, now. Works on a job that has timed out, too."""
+    """Look at the file once, now. Works on a job that has timed out, too.
+
+    With `expired_url`, a URL told earlier that its host refuses by now, also on a completed one: for a fresh URL.
+    """
 
     type: Literal["check"] = "check"
     file_id: FileId
+    expired_url: Url | None = None
     issued_at: Timestamp
 
 

@@ -22,7 +22,7 @@ class Incoming(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that can never work. `by` is the process that gave up on it."""
+    """A record that can never work. `by` is the process that gave up on it, after `attempts` tries."""
 
     reason: str
     detail: str
@@ -32,15 +32,19 @@ class DeadLetter:
     by: str
     key: bytes | None
     value: bytes | None
+    attempts: int = 1
 
     @classmethod
-    def of(cls, record: Incoming, reason: str, detail: str, by: str) -> "DeadLetter":
-        return cls(reason, detail, record.topic, record.partition, record.offset, by, record.key, record.value)
+    def of(cls, record: Incoming, reason: str, detail: str, by: str, attempts: int = 1) -> "DeadLetter":
+        return cls(
+            reason, detail, record.topic, record.partition, record.offset, by, record.key, record.value, attempts
+        )
 
     def headers(self) -> Headers:
         found = [
             ("reason", self.reason.encode()), ("detail", self.detail[:2_000].encode()), ("by", self.by.encode()),
             ("topic", self.topic.encode()), ("partition", b"%d" % self.partition), ("offset", b"%d" % self.offset),
+            ("attempts", b"%d" % self.attempts),
         ]  # fmt: skip
         if len(self.value or b"") > MAX_VALUE_BYTES:
             found.append(("truncated-from", b"%d" % len(self.value or b"")))

@@ -54,13 +54,14 @@ class Artifact(JobView):
 
 
 class StorageRequest(Record):
-    """An object to copy before the upstream deletes it."""
+    """An object to copy before the upstream deletes it. Its key has the day of `finished_at`: the same each time."""
 
     file_id: FileId
     generation: Name
     url: Url
     kind: Kind
     role: Role = "media"
+    finished_at: Timestamp | None = None
 
 
 class Stored(StorageRequest):

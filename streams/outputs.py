@@ -78,4 +78,7 @@ def storage(job: Job, role: Role) -> tuple[StorageRequest, ...]:
     if url is None:
         return ()
     kind = job.kind if role == "media" else "image"
-    return (_storage(file_id=job.file_id, generation=job.generation, url=url, kind=kind, role=role),)
+    request = _storage(
+        file_id=job.file_id, generation=job.generation, url=url, kind=kind, role=role, finished_at=job.finished_at
+    )
+    return (request,)

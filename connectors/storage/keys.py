@@ -43,7 +43,8 @@ def check_template(template: str) -> str:
 
 
 def object_key(template: str, request: StorageRequest, at: datetime) -> str:
-    """The key. `at` is the time of the request's record in Kafka: a clock would name a new key on every replay."""
+    """The key. `at`, the time of the request's record, stands in where the request names no day: never a clock."""
+    at = request.finished_at or at
     name = path_safe(request.generation)
     suffix = extension(request.url)
     return template.format(

@@ -23,7 +23,7 @@ class StorageSettings(Section):
     )
     key_template: Annotated[str, AfterValidator(check_template)] = Field(
         default="{kind}/{yyyy}/{mm}/{dd}/{file_id}/{generation}{ext}",
-        description="an object's key; the date is that of the request's record",
+        description="an object's key; the date is that of the job's end",
     )
     group_id: str = Field(default="storage", min_length=1, description="consumer group; the topics' prefix goes before")
     group_instance_id: str | None = Field(
