@@ -180,8 +180,11 @@ def _remember(job: Job) -> tuple[EarlierGeneration, ...]:
 
 
 def _check(job: Job, check: Check) -> Advance:
-    """Rule 8: one look per second at most, on a job that has timed out too."""
-    if job.outcome not in (None, "timed_out"):
+    """Rule 8: one look per second at most, on a job that has timed out too; for a fresh URL, on a completed one."""
+    if check.expired_url is not None:
+        if job.outcome != "completed" or check.expired_url not in (job.url, job.thumbnail_url):
+            return _same(job, "nothing_new")  # a fresh one has been told since
+    elif job.outcome not in (None, "timed_out"):
         return _same(job, "after_end")
     if job.checked_at is not None and abs(check.issued_at - job.checked_at) < CHECK_INTERVAL:
         return _same(job, "repeated")
@@ -267,7 +270,7 @@ def _expired(job: Job, event: Expired) -> Advance:
 
 def _complete(job: Job, event: Result | Snapshot) -> Advance | None:
     """Rule 3: a URL of the right kind. None where there is no such URL."""
-    if event.url is None or not is_right_kind(job.kind, event.url, event.content_type, event.kind):
+    if not _is_media(job, event):
         return None
     ended = _end(
         job, event.observed_at, "completed", None,
@@ -314,18 +317,40 @@ def _fail(job: Job, event: Failure | Snapshot | TaskChange) -> Advance:
 
 
 def _after_the_end(job: Job, event: Observation) -> Advance:
-    """Rules 7 and 11: a late URL after a time-out, a thumbnail; nothing else."""
+    """Rules 7 and 11: a late URL after a time-out, a thumbnail, fresh URLs where asked for; nothing else."""
     if isinstance(event, (Result, Snapshot)):
         if job.outcome == "timed_out":
             return _complete(job, event) or _same(job, "after_end")
-        if job.outcome == "completed" and job.thumbnail_url is None and event.thumbnail_url is not None:
-            shown = _changed(job, event.observed_at, thumbnail_url=event.thumbnail_url)
-            return Advance(shown, (*artifacts(shown), *storage(shown, "thumbnail")), "advanced")
+        if job.outcome == "completed":
+            return _see_again(job, event)
         return _same(job, "duplicate" if event.url else "after_end")
     if isinstance(event, Expired) and job.watching:
         return _stop_watching(job, event.observed_at)
     is_end = isinstance(event, (Failure, Expired)) or (isinstance(event, TaskChange) and event.status == "error")
     return _same(job, "duplicate" if is_end else "after_end")
+
+
+def _see_again(job: Job, event: Result | Snapshot) -> Advance:
+    """Evidence of a completed job. It is watched only while somebody waits for a fresh URL (rule 8)."""
+    fields: dict[str, Any] = {}
+    if event.thumbnail_url not in (None, job.thumbnail_url) and (job.watching or job.thumbnail_url is None):
+        fields["thumbnail_url"] = event.thumbnail_url
+    if job.watching and event.url != job.url and _is_media(job, event):
+        old = _earlier(generation=job.generation, url=job.url)
+        fields.update(url=event.url, earlier=(*job.earlier, old)[-MAX_EARLIER:])
+    if fields:
+        shown = _changed(job, event.observed_at, watching=False, **fields)
+        end = (EndWatch(job.file_id),) if job.watching else ()
+        media = storage(shown, "media") if "url" in fields else ()
+        thumbnail = storage(shown, "thumbnail") if "thumbnail_url" in fields else ()
+        return Advance(shown, (*end, *artifacts(shown), *media, *thumbnail), "advanced")
+    if job.watching and event.source == "check":  # the look that was asked for has found nothing fresh
+        return _stop_watching(job, event.observed_at)
+    return _same(job, "duplicate" if event.url else "after_end")
+
+
+def _is_media(job: Job, event: Result | Snapshot) -> bool:
+    return event.url is not None and is_right_kind(job.kind, event.url, event.content_type, event.kind)
 
 
 # ------------------------------------------------------------- small steps

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from connectors.storage.download import Digest, download
 from connectors.storage.fetch import Fetcher
-from connectors.storage.keys import object_key
+from connectors.storage.keys import object_key, path_safe
 from connectors.storage.metrics import OBJECTS, SECONDS
 from connectors.storage.settings import StorageSettings
 from connectors.storage.store import ObjectStore
@@ -42,12 +42,16 @@ class Copier:
             if not is_first:
                 return await self._found(key, request) or await self._described(key, request)
             OBJECTS.labels("copied").inc()
-            return await self._store.vouch(key, self._sheet(key, request, digest))
+            mine = self._sheet(key, request, digest)
+            told = await self._store.vouch(key, mine)
+            if told.sha256 != mine.sha256:  # two at once read different bytes: what is there now counts
+                return await self._described(key, request, replace=True)
+            return told
 
     async def _fetch(self, key: str, request: StorageRequest, digest: Digest) -> bool:
         source = download(self._fetcher, request.url, digest)
         async with aclosing(source), aclosing(digest.read(source)) as chunks:
-            return await self._store.put(key, chunks, lambda: digest.content_type)
+            return await self._store.put(key, chunks, lambda: _attributes(request, digest.content_type))
 
     async def _found(self, key: str, request: StorageRequest) -> Stored | None:
         """The copy that is there. A process that died before it could describe its copy gets that done here."""
@@ -61,15 +65,25 @@ class Copier:
             raise RejectRecord("damaged_copy", f"{key} has {size} bytes, its sheet says {sheet.bytes}")
         return sheet.model_copy(update={"location": self._store.location(key)})
 
-    async def _described(self, key: str, request: StorageRequest) -> Stored:
+    async def _described(self, key: str, request: StorageRequest, *, replace: bool = False) -> Stored:
         digest = Digest(request, self._settings.max_bytes)
         async with aclosing(self._store.read(key)) as stored:
             async for _ in digest.read(stored):
                 pass
-        return await self._store.vouch(key, self._sheet(key, request, digest))
+        return await self._store.vouch(key, self._sheet(key, request, digest), replace=replace)
 
     def _sheet(self, key: str, request: StorageRequest, digest: Digest) -> Stored:
         return Stored(
             **request.model_dump(), location=self._store.location(key), bytes=digest.bytes, sha256=digest.sha256,
             content_type=digest.content_type, stored_at=utcnow(),
         )  # fmt: skip
+
+
+def _attributes(request: StorageRequest, content_type: str) -> dict[str, str]:
+    """What stores keep with an object. Names and values are such as every store's headers take."""
+    return {
+        "Content-Type": content_type,
+        "fileid": request.file_id,
+        "generation": path_safe(request.generation),
+        "role": request.role,
+    }

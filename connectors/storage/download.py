@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import structlog
 
-from connectors.storage.fetch import Fetcher, StartOver, require_rest, validator_of
+from connectors.storage.fetch import Fetcher, StartOver, UrlExpired, require_rest, validator_of
 from connectors.storage.metrics import BYTES, RESUMED
 from connectors.storage.sniff import HEAD_BYTES, require_media
 from schemas import StorageRequest
@@ -85,7 +85,7 @@ async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncGenerator
                     read += len(chunk)
                     BYTES.inc(len(chunk))
                     yield chunk
-        except StartOver:
+        except (StartOver, UrlExpired):
             raise
         except RetryLater as error:
             fruitless = 0 if read > before else fruitless + 1

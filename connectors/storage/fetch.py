@@ -30,6 +30,10 @@ class StartOver(RetryLater):
     """The object cannot be resumed: it changed, or its host does not serve ranges. What was read is void."""
 
 
+class UrlExpired(RetryLater):
+    """The host refuses the URL by now. A fresh one may work, and a host may come to its senses."""
+
+
 class Fetcher:
     """The HTTP client. Every address it connects to has been checked; `resolver` takes the place of the system's."""
 
@@ -100,7 +104,7 @@ def require_success(status: int, retry_after: str | None, now: datetime) -> None
     if status == HTTPStatus.NOT_FOUND:  # a URL is told before its object can be read everywhere
         raise RetryLater("the host answers 404", reason="not_found")
     if status in _EXPIRED:
-        raise RejectRecord("expired_url", f"the host answers {status}")
+        raise UrlExpired(f"the host answers {status}", reason="expired_url")
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         after = seconds_of(retry_after, now)
         raise RetryLater(f"the host answers {status}", after=after, reason=_LATER.get(status, "host_error"))

@@ -2,7 +2,12 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-OBJECTS = Counter("rendercast_storage_objects_total", "Requests answered, by how: copied, or found there", ["how"])
+OBJECTS = Counter(
+    "rendercast_storage_objects_total",
+    "Requests done, by how: copied, found, or replaced by a later request",
+    ["how"],
+)
+CHECKS = Counter("rendercast_storage_checks_total", "Checks asked for, because a URL had expired")
 BYTES = Counter("rendercast_storage_read_bytes_total", "Bytes read from the upstream")
 REFUSED = Counter("rendercast_storage_refused_total", "Records that went to dead letters", ["reason"])
 RETRIES = Counter("rendercast_storage_retries_total", "Tries that failed and were made again later", ["reason"])

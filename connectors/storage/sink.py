@@ -7,9 +7,10 @@ nothing, and tells the same again.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import functools
+from collections.abc import Callable, Hashable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import stamina
 import structlog
@@ -17,13 +18,15 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from connectors.kafka import close, connect, consumer, producer, send_dead_letter, translated
+from connectors.storage.attempts import Attempts
 from connectors.storage.copier import Copier
 from connectors.storage.fetch import Fetcher
-from connectors.storage.metrics import IN_FLIGHT, LAG, OPEN, REFUSED, RETRIES
+from connectors.storage.metrics import CHECKS, LAG, OBJECTS, OPEN, REFUSED
 from connectors.storage.settings import StorageSettings
-from connectors.storage.store import ObjectStore, StoreAway
+from connectors.storage.store import ObjectStore
+from connectors.storage.troubles import Troubles
 from connectors.storage.window import Window
-from schemas import StorageRequest, Stored
+from schemas import Check, StorageRequest, Stored, utcnow
 from schemas.codec import decode_storage_request, encode
 from schemas.dead_letters import DeadLetter
 from schemas.errors import RejectRecord, RetryLater
@@ -47,18 +50,19 @@ class StorageSink:
         self._topics = topics
         self._store = ObjectStore(settings)
         self._fetcher = Fetcher(settings)
-        self._copier = Copier(settings, self._fetcher, self._store)
         self._consumer: Any = None
         self._producer: Any = None
         self._windows: dict[Any, Window] = {}
         self._tasks: dict[asyncio.Task[None], Any] = {}
-        self._slots = asyncio.Semaphore(settings.concurrency)
-        self._busy: set[asyncio.Task[None] | None] = set()  # the tasks that copy or tell; the others wait
+        self._latest: dict[Hashable, int] = {}  # by object: the offset of the last request in hand
         self._committed: dict[Any, int] = {}
-        self._troubles = {"start": "starting"}  # by what is in trouble
+        self._troubles = Troubles()
+        self._attempts = Attempts(
+            settings, Copier(settings, self._fetcher, self._store), self._troubles, self._ask_for_check
+        )
 
     def not_ready(self) -> str | None:
-        return next(iter(self._troubles.values()), None)
+        return self._troubles.first
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`; copies in hand may finish within the grace time. Raises StopProcess."""
@@ -80,7 +84,7 @@ class StorageSink:
             stack.push_async_callback(close, self._consumer)
             stack.push_async_callback(self._give_up)
             self._consumer.subscribe([self._topics.storage], listener=_Listener(self))
-            self._troubles = {"partitions": "waiting for partitions"}
+            self._troubles.await_partitions()
             stopping = asyncio.create_task(stop.wait())
             stack.callback(stopping.cancel)
             while not stop.is_set():
@@ -100,10 +104,10 @@ class StorageSink:
         try:
             found = fetch.result()
         except RetryLater as error:
-            self._note("kafka", error)
+            self._troubles.note("kafka", error)
             await asyncio.wait({stopping}, timeout=1)
             return
-        self._troubles.pop("kafka", None)
+        self._troubles.over("kafka")
         for partition, sources in found.items():
             for source in sources:
                 self._take(partition, source)
@@ -135,86 +139,54 @@ class StorageSink:
         """A task that ended by an error ends the process: it is StopProcess, or a bug."""
         for task in [task for task in self._tasks if task.done()]:
             del self._tasks[task]
-            self._busy.discard(task)
+            self._attempts.busy.discard(task)
             if not task.cancelled():
                 task.result()
         OPEN.set(len(self._tasks))
 
     async def _settle(self, source: Any, window: Window) -> None:
+        """From a record in to its answer out, whatever that is."""
         try:
             request = decode_storage_request(source.value or b"")
-            stored = await self._copied(request, datetime.fromtimestamp(source.timestamp / 1000, UTC))
+            stored = await self._copied(request, source)
         except RejectRecord as error:
-            self._busy.add(asyncio.current_task())
-            letter = DeadLetter.of(source, error.reason, str(error), _NAME)
+            self._attempts.busy.add(asyncio.current_task())
+            attempts = cast("int", error.facts.get("attempts", 1))
+            letter = DeadLetter.of(source, error.reason, str(error), _NAME, attempts)
             await self._sent(lambda: send_dead_letter(self._producer, self._topics, letter))
             REFUSED.labels(error.reason).inc()
             log.warning("to dead letters", reason=error.reason, detail=str(error), offset=source.offset)
         else:
-            await self._sent(lambda: self._tell(stored))
-            log.info("stored", file_id=stored.file_id, generation=stored.generation, bytes=stored.bytes)
+            if stored is None:
+                OBJECTS.labels("replaced").inc()
+            else:
+                await self._sent(lambda: self._tell(stored))
+                log.info("stored", file_id=stored.file_id, generation=stored.generation, bytes=stored.bytes)
         window.settle(source.offset)
 
-    async def _copied(self, request: StorageRequest, at: datetime) -> Stored:
-        """As often as it takes while the store is away; else up to the number of attempts. Raises RejectRecord."""
-        settings = self._settings
-        async for outer in stamina.retry_context(
-            on=StoreAway, attempts=None, timeout=None, wait_initial=0.5, wait_max=settings.retry_wait_max_seconds
-        ):
-            with outer, self._noting_the_store():
-                try:
-                    async for attempt in stamina.retry_context(
-                        on=self._may_help,
-                        attempts=settings.attempts,
-                        timeout=None,
-                        wait_initial=settings.retry_wait_seconds,
-                        wait_max=settings.retry_wait_max_seconds,
-                    ):
-                        with attempt:
-                            return await self._once(request, at)
-                except StoreAway:
-                    raise
-                except RetryLater as error:
-                    reason = str(error.facts.get("reason", "gave_up"))
-                    raise RejectRecord(reason, f"{error} ({settings.attempts} attempts)") from error
-        raise AssertionError("the loop ends by an answer or an error")
-
-    async def _once(self, request: StorageRequest, at: datetime) -> Stored:
-        task = asyncio.current_task()
-        async with self._slots:
-            self._busy.add(task)
-            try:
-                with IN_FLIGHT.track_inprogress():
-                    return await self._copier.copy(request, at)
-            except BaseException:
-                self._busy.discard(task)
-                raise
-
-    def _may_help(self, error: Exception) -> bool | float:
-        """Whether to try again, or in how many seconds the host says so."""
-        if not isinstance(error, RetryLater) or isinstance(error, StoreAway):
-            return False
-        RETRIES.labels(error.facts.get("reason", "other")).inc()
-        return True if error.after is None else min(error.after, self._settings.retry_wait_max_seconds)
-
-    @contextlib.contextmanager
-    def _noting_the_store(self) -> Iterator[None]:
+    async def _copied(self, request: StorageRequest, source: Any) -> Stored | None:
+        """None where a later request has taken this one's place."""
+        name, at = _object(request), datetime.fromtimestamp(source.timestamp / 1000, UTC)
+        self._latest[name] = max(source.offset, self._latest.get(name, 0))
         try:
-            yield
-        except StoreAway as error:
-            RETRIES.labels("store").inc()
-            self._note("store", error)
-            raise
-        except RejectRecord:
-            self._troubles.pop("store", None)
-            raise
-        else:
-            self._troubles.pop("store", None)
+            return await self._attempts.copy(
+                request, at, lambda: self._is_replaced(request, source.offset), source.partition
+            )
+        finally:
+            if self._latest.get(name) == source.offset:
+                del self._latest[name]
 
-    def _note(self, what: str, error: RetryLater) -> None:
-        if what not in self._troubles:
-            log.warning("cannot go on for now", reason=str(error))
-        self._troubles[what] = str(error)
+    def _is_replaced(self, request: StorageRequest, offset: int) -> bool:
+        """Whether a later request for the same object is in hand, with another URL."""
+        return self._latest.get(_object(request), offset) > offset
+
+    async def _ask_for_check(self, request: StorageRequest, partition: int) -> None:
+        check = Check(file_id=request.file_id, expired_url=request.url, issued_at=utcnow())
+        key, told = check.file_id.encode(), headers(check)
+        send = functools.partial(self._producer.send_and_wait, self._topics.commands, encode(check), key=key)
+        await self._sent(lambda: send(headers=told, partition=partition))
+        CHECKS.inc()
+        log.info("URL has expired, asked for a check", file_id=request.file_id, generation=request.generation)
 
     async def _tell(self, stored: Stored) -> None:
         key = stored.file_id.encode()
@@ -249,7 +221,7 @@ class StorageSink:
             async with asyncio.timeout(self._settings.stop_grace_seconds):
                 while self._tasks:
                     for task in self._tasks:
-                        if task not in self._busy:
+                        if task not in self._attempts.busy:
                             task.cancel()
                     await asyncio.wait(self._tasks, timeout=_POLL_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
                     self._reap()
@@ -276,7 +248,7 @@ class StorageSink:
         for partition, window in self._windows.items():
             if window.next is not None:
                 self._consumer.seek(TopicPartition(*partition), window.next)
-        self._troubles.pop("partitions", None)
+        self._troubles.over("partitions")
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -288,3 +260,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         self._sink.take(assigned)
+
+
+def _object(request: StorageRequest) -> Hashable:
+    return request.file_id, request.generation, request.role

@@ -1,4 +1,8 @@
-"""The object store. An object is first written beside its place and then moved there, if nothing is there yet.
+"""The object store. An object is there as a whole or not at all.
+
+A bucket shows an upload once it is complete. Two at the same time, which a rebalance can bring about, end as the later
+one, and its writer sees to it that the sheet is of those bytes (`Copier`). A local folder gets its objects by a move
+that replaces nothing.
 
 Beside each object lies its sheet, `<key>.json`: sha256, size, content type, source, ids. It is written last, so that a
 sheet vouches for its object; stores without attributes (a local folder) have it, too.
@@ -9,6 +13,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -34,6 +39,10 @@ _INCOMING = ".incoming"
 _LEFT_OVER_SECONDS = 86_400
 _READ_BYTES = 1024 * 1024
 _PARTS_AT_ONCE = 2
+_CLIENT = {"connect_timeout": "5s", "timeout": "5m", "allow_http": True}
+"""Of one request: a part of the largest size has to pass, also on a slow line. Plain http if the endpoint says so."""
+_RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}
+"""Of the store's client. What takes longer is told (`StoreAway`), and waited for by the sink."""
 
 
 class StoreAway(RetryLater):
@@ -51,16 +60,19 @@ class ObjectStore:
         try:
             if self._folder is not None:
                 self._store = from_url(url, mkdir=True)
-            elif url.startswith("s3"):  # S3 has no conditional copy; it has conditional uploads, which do for it
-                self._store = from_url(url, config=cast("Any", {"copy_if_not_exists": "multipart"}))
             else:
-                self._store = from_url(url)
+                self._store = from_url(url, client_options=cast("Any", _CLIENT), retry_config=_RETRIES)
         except (BaseError, ValueError, OSError) as error:
             raise StopProcess(f"the object store cannot be opened (RENDERCAST_STORAGE__STORE_URL): {error}") from error
 
     def location(self, key: str) -> str:
         """The URL of an object, for those who may read the store."""
         return f"{self._base}/{quote(key, safe='/=')}"
+
+    def key(self, location: str) -> str | None:
+        """The key of the object at a location; None where that is in another store."""
+        base, key = location[: len(self._base) + 1], location[len(self._base) + 1 :]
+        return unquote(key) if base == f"{self._base}/" and key else None
 
     async def size(self, key: str) -> int | None:
         """The object's size, or None where there is none: one HEAD."""
@@ -86,15 +98,18 @@ class ObjectStore:
             async for chunk in found.stream(min_chunk_size=_READ_BYTES):
                 yield bytes(chunk)
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: Callable[[], str]) -> bool:
-        """Write the object, all of it or nothing; False if another was there first, which then stays.
+    async def put(self, key: str, chunks: AsyncIterator[bytes], attributes: Callable[[], dict[str, str]]) -> bool:
+        """Write the object, all of it or nothing; False if another was there first and has stayed (a folder's).
 
         What `chunks` raises passes through, and nothing is kept. Holds a few parts in memory, whatever the size.
-        `content_type` is asked once the first chunk is there.
+        `attributes`, `Content-Type` and others of ours, is asked once the first chunk is there; a folder keeps none.
         """
-        staged = f"{_INCOMING}/{uuid.uuid4().hex}"
         with _translated():
-            await self._write(staged, chunks, content_type)
+            if self._folder is None:
+                await self._write(key, chunks, attributes)
+                return True
+            staged = f"{_INCOMING}/{uuid.uuid4().hex}"
+            await self._write(staged, chunks, lambda: None)
             try:
                 await obstore.rename_async(self._store, staged, key, overwrite=False)
             except AlreadyExistsError:
@@ -103,7 +118,9 @@ class ObjectStore:
                 return False
         return True
 
-    async def _write(self, key: str, chunks: AsyncIterator[bytes], content_type: Callable[[], str]) -> None:
+    async def _write(
+        self, key: str, chunks: AsyncIterator[bytes], attributes: Callable[[], dict[str, str] | None]
+    ) -> None:
         """A writer that is dropped before it is closed leaves no object."""
         writer = None
         try:
@@ -111,7 +128,7 @@ class ObjectStore:
                 if writer is None:
                     writer = obstore.open_writer_async(
                         self._store, key, buffer_size=self._part_bytes, max_concurrency=_PARTS_AT_ONCE,
-                        attributes=None if self._folder else {"Content-Type": content_type()},
+                        attributes=cast("Any", attributes()),
                     )  # fmt: skip
                 await writer.write(chunk)
             assert writer is not None, "an object without bytes"
@@ -119,11 +136,12 @@ class ObjectStore:
         finally:
             writer = None  # now: an error's traceback would hold it, and what it has written, for longer
 
-    async def vouch(self, key: str, sheet: Stored) -> Stored:
-        """Write the sheet of an object that is there; the sheet that counts, if another was first."""
+    async def vouch(self, key: str, sheet: Stored, *, replace: bool = False) -> Stored:
+        """Write the sheet of an object that is there; unless `replace`, the one that was there first counts."""
         with _translated():
             try:
-                await obstore.put_async(self._store, _sheet_key(key), encode(sheet), mode="create")
+                mode: Any = "overwrite" if replace else "create"
+                await obstore.put_async(self._store, _sheet_key(key), encode(sheet), mode=mode)
             except AlreadyExistsError:
                 return await self.sheet(key) or sheet
         return sheet

@@ -1,171 +1,27 @@
 """The storage sink on a real Kafka, with a real HTTP server that misbehaves, into a local folder."""
 
 import asyncio
-import contextlib
 import hashlib
-import uuid
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
-from aiohttp import web
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from harness import eventually, read, send
+from aiokafka import AIOKafkaProducer
+from harness import read
+from integration.storage.support import (
+    PNG,
+    committed,
+    letters,
+    path_of,
+    request,
+    sent,
+    sheet_of,
+    shorten,
+    told,
+    until,
+    video,
+)
 
-from connectors.storage.settings import StorageSettings
-from connectors.storage.sink import StorageSink
-from schemas import StorageRequest
-from schemas.codec import decode_stored, encode
-
-MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-
-
-def video(size=200_000, seed=1):
-    """Bytes that a player would not like, but whose first ones are a video's."""
-    return MP4 + hashlib.shake_256(b"%d" % seed).digest(size - len(MP4))
-
-
-class Host:
-    """Serves `objects` by path with ranges and ETags; what it is told to do wrong, it does."""
-
-    def __init__(self):
-        self.objects = {}
-        self.cuts = {}  # path: at which bytes the next answers are cut
-        self.answers = {}  # path: statuses of the next answers
-        self.seen = []  # (path, Range)
-        self.tells_length = True
-        self.held = asyncio.Event()
-        self.held.set()
-        self.at_once = self.most_at_once = 0
-
-    async def serve(self, request):
-        path = request.path
-        self.seen.append((path, request.headers.get("Range")))
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await self.held.wait()
-            if self.answers.get(path):
-                status, headers = self.answers[path].pop(0)
-                return web.Response(status=status, headers=headers)
-            body = self.objects[path]
-            return await self._send(request, body)
-        finally:
-            self.at_once -= 1
-
-    async def _send(self, request, body):
-        start, status = 0, 200
-        headers = {"ETag": f'"{hashlib.md5(body).hexdigest()}"', "Content-Type": "text/plain"}
-        asked = request.http_range.start or 0
-        if asked and request.headers.get("If-Range") == headers["ETag"]:
-            start, status = asked, 206
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        if self.tells_length:
-            headers["Content-Length"] = str(len(body) - start)
-        response = web.StreamResponse(status=status, headers=headers)
-        await response.prepare(request)
-        cuts = self.cuts.get(request.path)
-        if cuts:
-            end = cuts.pop(0)
-            await response.write(body[start:end])
-            request.transport.close()
-            return response
-        await response.write(body[start:])
-        await response.write_eof()
-        return response
-
-
-@pytest.fixture
-async def host():
-    found = Host()
-    application = web.Application()
-    application.router.add_get("/{path:.*}", found.serve)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    found.port = runner.addresses[0][1]
-    yield found
-    found.held.set()
-    await runner.cleanup()
-
-
-@pytest.fixture
-def running(kafka, topics, host, tmp_path):
-    """Starts a sink in this process."""
-
-    @contextlib.asynccontextmanager
-    async def start(**fields):
-        settings = StorageSettings(
-            **{
-                "store_url": f"file://{tmp_path}/store", "allow_http": True,
-                "allow_private_hosts": (f"127.0.0.1:{host.port}",), "session_timeout_seconds": 6,
-                "retry_wait_seconds": 0.1, "retry_wait_max_seconds": 0.5, **fields,
-            }
-        )  # fmt: skip
-        sink, stop = StorageSink(settings, kafka, topics.names), asyncio.Event()
-        task = asyncio.create_task(sink.run(stop))
-        try:
-            yield sink
-        finally:
-            stop.set()
-            await asyncio.wait_for(task, 15)
-
-    return start
-
-
-def request(host, path, file_id=None, **fields):
-    return StorageRequest(
-        **{
-            "file_id": file_id or str(uuid.uuid4()), "generation": "g1", "kind": "video",
-            "url": f"http://127.0.0.1:{host.port}{path}", **fields,
-        }
-    )  # fmt: skip
-
-
-async def sent(kafka, topics, *requests):
-    await asyncio.to_thread(send, kafka, topics.names.storage, requests)
-
-
-async def until(condition, seconds=30):
-    return await asyncio.to_thread(eventually, condition, seconds)
-
-
-async def told(kafka, topics, number):
-    """The records of `stored`, once there are so many."""
-    found = await until(lambda: len(all_ := read(kafka, topics.names.stored)) >= number and all_, 40)
-    return [decode_stored(each.value) for each in found]
-
-
-async def letters(kafka, topics, number):
-    found = await until(lambda: len(all_ := read(kafka, topics.names.dead_letters)) >= number and all_, 40)
-    return [{name: value.decode() for name, value in each.headers} for each in found]
-
-
-async def committed(kafka, topics):
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.servers, group_id=f"{topics.prefix}storage", enable_auto_commit=False
-    )
-    await consumer.start()
-    try:
-        lanes = [TopicPartition(topics.names.storage, number) for number in range(topics.partitions)]
-        return sum([(await consumer.committed(lane)) or 0 for lane in lanes])
-    finally:
-        await consumer.stop()
-
-
-def path_of(stored):
-    return Path(unquote(urlsplit(stored.location).path))
-
-
-def sheet_of(stored):
-    return Path(f"{path_of(stored)}.json")
-
-
-def shorten(stored):
-    path_of(stored).write_bytes(path_of(stored).read_bytes()[:-1])
+from schemas.codec import decode_command, encode
 
 
 async def test_an_object_is_stored_with_its_bytes_and_told_with_their_hash(kafka, topics, host, running):
@@ -288,14 +144,43 @@ async def test_what_may_come_right_is_tried_again(kafka, topics, host, running):
     assert len(host.seen) == 5
 
 
-@pytest.mark.parametrize(("status", "reason"), [(403, "expired_url"), (410, "expired_url"), (418, "refused_by_host")])
-async def test_what_cannot_come_right_is_tried_once(kafka, topics, host, running, status, reason):
-    host.answers["/a.mp4"] = [(status, {})]
+async def test_what_cannot_come_right_is_tried_once(kafka, topics, host, running):
+    host.answers["/a.mp4"] = [(418, {})]
     await sent(kafka, topics, request(host, "/a.mp4"))
     async with running():
         (letter,) = await letters(kafka, topics, 1)
-    assert letter["reason"] == reason
+    assert (letter["reason"], letter["attempts"]) == ("refused_by_host", "1")
     assert len(host.seen) == 1
+
+
+async def test_an_expired_url_asks_for_a_check_and_the_request_with_a_fresh_one_takes_its_place(
+    kafka, topics, host, running
+):
+    host.answers["/a.mp4"], host.objects["/b.mp4"] = [(403, {})] * 100, video()
+    old, other = request(host, "/a.mp4"), request(host, "/b.mp4")
+    await sent(kafka, topics, old, other)
+    async with running(attempts=50):
+        (check, *_) = await until(lambda: read(kafka, topics.names.commands))
+        asked = decode_command(check.value)
+        assert (asked.type, asked.file_id, asked.expired_url) == ("check", old.file_id, old.url)
+        assert check.key == old.file_id.encode()
+        fresh = old.model_copy(update={"url": request(host, "/b.mp4").url + "?fresh"})
+        await sent(kafka, topics, fresh)
+        found = await told(kafka, topics, 2)
+        await until(lambda: asyncio.run(committed(kafka, topics)) == 3)
+    assert {each.url for each in found} == {other.url, fresh.url}
+    assert await asyncio.to_thread(read, kafka, topics.names.dead_letters) == []
+
+
+async def test_a_url_that_stays_expired_goes_to_dead_letters_after_as_many_checks_as_tries(
+    kafka, topics, host, running
+):
+    host.answers["/a.mp4"] = [(410, {})] * 100
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running(attempts=3):
+        (letter,) = await letters(kafka, topics, 1)
+    assert (letter["reason"], letter["attempts"]) == ("expired_url", "3")
+    assert len(host.seen) == len(await asyncio.to_thread(read, kafka, topics.names.commands)) == 3
 
 
 async def test_after_the_last_attempt_the_dead_letter_says_why_and_how_often(kafka, topics, host, running):
@@ -303,8 +188,7 @@ async def test_after_the_last_attempt_the_dead_letter_says_why_and_how_often(kaf
     await sent(kafka, topics, request(host, "/a.mp4"))
     async with running(attempts=3):
         (letter,) = await letters(kafka, topics, 1)
-    assert letter["reason"] == "not_found"
-    assert "3 attempts" in letter["detail"]
+    assert (letter["reason"], letter["attempts"]) == ("not_found", "3")
     assert len(host.seen) == 3
 
 
@@ -406,3 +290,19 @@ async def test_a_stop_lets_a_download_end_and_commits_it(kafka, topics, host, ru
         asyncio.get_running_loop().call_later(0.5, host.held.set)
     (found,) = await told(kafka, topics, 1)
     assert found.url.endswith("/a.mp4")
+
+
+async def test_a_host_that_is_slow_leaves_room_for_the_others(kafka, topics, host, running):
+    """Both names are this machine's, and so two hosts."""
+    for number in range(6):
+        host.objects[f"/{number}.mp4"] = video(seed=number)
+    host.held.clear()
+    slow = [request(host, f"/{number}.mp4") for number in range(5)]
+    quick = request(host, "/5.mp4", url=f"http://localhost:{host.port}/5.mp4")
+    await sent(kafka, topics, *slow, quick)
+    hosts = (f"127.0.0.1:{host.port}", f"localhost:{host.port}")
+    async with running(concurrency=3, concurrency_per_host=2, allow_private_hosts=hosts):
+        await until(lambda: host.at_once == 3)
+        assert "/5.mp4" in {path for path, _ in host.seen}
+        host.held.set()
+        await told(kafka, topics, 6)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.storage.download import Digest, download
-from connectors.storage.fetch import StartOver, require_success, seconds_of
+from connectors.storage.fetch import StartOver, UrlExpired, require_success, seconds_of
 from connectors.storage.sniff import require_media
 from connectors.storage.window import Window
 from schemas import StorageRequest
@@ -95,7 +95,8 @@ def test_bytes_that_do_not_fit_are_refused(head, kind, role):
     [
         (404, RetryLater, "not_found"), (408, RetryLater, "host_error"), (425, RetryLater, "host_error"),
         (429, RetryLater, "too_many_requests"), (500, RetryLater, "host_error"), (524, RetryLater, "host_error"),
-        (416, StartOver, "host_error"),
+        (416, StartOver, "host_error"), (401, UrlExpired, "expired_url"), (403, UrlExpired, "expired_url"),
+        (410, UrlExpired, "expired_url"),
     ],
 )  # fmt: skip
 def test_an_answer_that_time_may_change_is_a_reason_to_retry(status, meant, reason):
@@ -107,9 +108,6 @@ def test_an_answer_that_time_may_change_is_a_reason_to_retry(status, meant, reas
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (401, "expired_url"),
-        (403, "expired_url"),
-        (410, "expired_url"),
         (400, "refused_by_host"),
         (304, "refused_by_host"),
     ],

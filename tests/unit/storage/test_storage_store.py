@@ -28,7 +28,7 @@ async def of(*chunks, error=None):
 
 
 def put(store, *chunks, error=None):
-    return store.put(KEY, of(*chunks, error=error), lambda: "video/mp4")
+    return store.put(KEY, of(*chunks, error=error), lambda: {"Content-Type": "video/mp4"})
 
 
 def sheet(**fields):

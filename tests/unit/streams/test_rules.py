@@ -306,6 +306,59 @@ class TestCheck:
         assert unchanged(play(track(), seen(Result, url=URL)).job, self.check(99))
 
 
+class TestFreshUrl:
+    FRESH = URL + "?signature=2"
+    done = play(track(chat=CHAT), seen(Result, url=URL, thumbnail_url=URL + ".png")).job
+
+    def check(self, url=URL, seconds=500):
+        return Check(file_id=FILE, expired_url=url, issued_at=at(seconds))
+
+    def looked(self, url, **fields):
+        return seen(Snapshot, seconds=501, source="check", url=url, **fields)
+
+    def test_a_look_is_asked_for_and_its_url_is_shown_and_stored_and_announced_no_second_time(self):
+        asked = play(self.check(), job=self.done)
+        assert told(asked, Watch)[0].check == 1
+        step = play(self.looked(self.FRESH), job=asked.job)
+        assert (step.job.url, step.job.outcome, step.job.watching) == (self.FRESH, "completed", False)
+        assert [(each.url, each.role) for each in told(step, StorageRequest)] == [(self.FRESH, "media")]
+        assert told(step, StorageRequest)[0].finished_at == self.done.finished_at  # so its key is the same
+        assert told(step, Artifact)[0].url == self.FRESH
+        assert told(step, EndWatch)
+        assert not told(step, Completion)
+
+    def test_a_thumbnails_url_is_made_fresh_by_itself(self):
+        asked = play(self.check(URL + ".png"), job=self.done).job
+        step = play(self.looked(URL, thumbnail_url=URL + "2.png"), job=asked)
+        assert [(each.url, each.role) for each in told(step, StorageRequest)] == [(URL + "2.png", "thumbnail")]
+        assert step.job.url == URL
+
+    def test_a_look_that_finds_nothing_fresh_ends_the_watch(self):
+        asked = play(self.check(), job=self.done).job
+        for url in (URL, None, URL + ".png"):
+            step = play(self.looked(url), job=asked)
+            assert (step.outputs, step.job.url) == ((EndWatch(FILE),), URL)
+        assert unchanged(asked, seen(Result, url=URL))  # what the stream repeats is not that look
+
+    def test_a_url_that_is_not_the_jobs_any_more_is_not_asked_about(self):
+        fresh = play(self.check(), self.looked(self.FRESH), job=self.done).job
+        assert unchanged(fresh, self.check(URL, seconds=900))
+        assert told(play(self.check(self.FRESH, seconds=900), job=fresh), Watch)
+
+    def test_only_a_completed_job_has_urls_that_expire(self):
+        for job in (play(track()).job, TestDeadline.timed_out):
+            assert unchanged(job, self.check())
+
+    def test_nobody_asked_so_another_url_changes_nothing(self):
+        assert unchanged(self.done, self.looked(self.FRESH))
+
+    def test_the_old_url_is_stale_for_a_later_generation(self):
+        fresh = play(self.check(), self.looked(self.FRESH), job=self.done).job
+        again = play(track("r2", seconds=600), job=fresh).job
+        for url in (URL, self.FRESH):
+            assert unchanged(again, seen(Result, url=url, seconds=601))
+
+
 class TestCancel:
     def test_it_ends_job_and_watch(self):
         step = play(track(), Cancel(file_id=FILE, issued_at=at(5)))
