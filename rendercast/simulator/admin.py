@@ -72,6 +72,8 @@ class Admin:
         path = self._world.media(request.path)
         if path is None:
             raise Refused(404, {"detail": "Not found"})
+        if self._world.refuses(request.path, request.query_string):
+            raise Refused(403, {"detail": "The URL has expired"})
         size = self._world.settings.video_bytes
         digest = media_digest(path, size)
         headers = {"Accept-Ranges": "bytes", "ETag": f'"{digest.sha256}"', "Content-Type": content_type(path)}

@@ -48,6 +48,7 @@ class Faults(Section):
     wrong_kind: Rate = _per("generation", "a result with a URL of the other media kind")
     bad_ids: Rate = _per("generation", "frames whose ids are not UUIDs")
     wild_progress: Rate = _per("generation", "progress of 1e9, below zero, as a text, or nothing")
+    url_expires: Rate = _per("generation", "403 for the media URL as it was told; a GET after that tells a fresh one")
     huge_frame: Rate = _per("generation", "a frame with a message of `huge_bytes` bytes")
 
     rate_limit: Rate = _per("request", "429 with Retry-After, in seconds or as a date")

@@ -18,6 +18,7 @@ from rendercast.simulator.settings import SimulatorSettings
 from rendercast.simulator.tally import FileTally, Tally
 
 JITTER = 0.3
+_FRESH = "fresh=1"
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class World:
         self._media_url = media_url
         self._created = 0
         self._media: dict[str, float | None] = {}  # path: since when it is there
+        self._expiring: dict[str, bool] = {}  # path of a URL that expires: whether it has been refused
         self.settings = settings
         self.dice = chance.Dice(settings.seed, settings.faults)
         self.hub = Hub()
@@ -130,6 +132,8 @@ class World:
         if self.now() < current.hidden_until:
             return None
         found = file_object(entry.file, self.now() - current.poll_lag)
+        if found["url"] and self._expiring.get(media_path(found["url"])):
+            found["url"] += ("&" if "?" in found["url"] else "?") + _FRESH
         self._polled(entry, found["url"], "file")
         return found
 
@@ -157,6 +161,14 @@ class World:
         """The path under which the bytes are made, or None: no such URL, or not yet set."""
         path = media_path(path)
         return path if is_past(self._media.get(path), self.now()) else None
+
+    def refuses(self, path: str, query: str) -> bool:
+        """Whether a media URL has expired. Once one has been refused, GET tells another."""
+        path = media_path(path)
+        if path not in self._expiring or _FRESH in query:
+            return False
+        self._expiring[path] = True
+        return True
 
     def close(self) -> None:
         self.closed.set()
@@ -217,6 +229,8 @@ class World:
         self._add_media(generation.url, life.done)
         self._add_media(generation.thumbnail_url, life.thumbnail)
         self._add_media(generation.foreign_url, life.began)
+        if falls("url_expires"):
+            self._expiring[media_path(generation.url)] = False
         return generation
 
     def _start(self, entry: Entry) -> None:
@@ -243,6 +257,7 @@ class World:
     def _drop_media(self, generation: Generation) -> None:
         for url in (generation.url, generation.thumbnail_url, generation.foreign_url):
             self._media.pop(media_path(url), None)
+            self._expiring.pop(media_path(url), None)
 
     def _forget(self, file_id: str) -> None:
         entry = self.entries.pop(file_id)

@@ -150,6 +150,19 @@ async def test_lost_results_are_never_on_the_stream_while_get_has_the_url(with_f
     assert b"/media/" not in stream.raw
 
 
+async def test_an_expired_url_is_refused_and_get_tells_a_fresh_one(with_fault):
+    upstream = await with_fault(url_expires=1)
+    file_id = (await upstream.script(kind="image"))["id"]
+    told = (await upstream.file(file_id, lambda file: file["url"]))["url"]
+    assert (await upstream.get(file_id)).json()["url"] == told
+    assert (await upstream.http.get(told)).status_code == 403
+    fresh = (await upstream.get(file_id)).json()["url"]
+    assert fresh.startswith(told)
+    assert fresh != told
+    assert (await upstream.http.get(fresh)).status_code == 200
+    assert (await upstream.http.get(told)).status_code == 403
+
+
 async def test_a_late_poll_has_no_url_yet_when_the_stream_has_told_it(with_fault):
     upstream = await with_fault(late_poll=1)
     file_id = str(uuid4())
