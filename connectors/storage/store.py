@@ -106,7 +106,10 @@ class ObjectStore:
         """
         with _translated():
             if self._folder is None:
-                await self._write(key, chunks, attributes)
+                try:
+                    await self._write(key, chunks, attributes)
+                except FileNotFoundError as error:
+                    raise StopProcess(f"the object store has no such bucket or container: {_words(error)}") from error
                 return True
             staged = f"{_INCOMING}/{uuid.uuid4().hex}"
             await self._write(staged, chunks, lambda: None)

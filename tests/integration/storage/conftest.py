@@ -40,7 +40,7 @@ def running(kafka, topics, host, tmp_path):
             }
         )  # fmt: skip
         sink, stop = StorageSink(settings, kafka, topics.names), asyncio.Event()
-        task = asyncio.create_task(sink.run(stop))
+        sink.task = task = asyncio.create_task(sink.run(stop))
         try:
             yield sink
         finally:
