@@ -49,12 +49,14 @@ fuzz: setup ## Fuzz the parser with atheris for ten minutes, from the kept corpu
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-.PHONY: bench bench-processor bench-connector
-bench: bench-processor bench-connector ## All benchmarks (SCALE=0.1: a tenth, for a quick look)
+.PHONY: bench bench-processor bench-connector bench-sinks
+bench: bench-processor bench-connector bench-sinks ## All benchmarks (SCALE=0.1: a tenth, for a quick look)
 bench-connector: setup ## The connector against plain clients: memory, CPU, requests, latency, coming back
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.connector $(ARGS)
 bench-processor: setup ## The processor against other engines: same events, same rule, same broker
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.processor $(ARGS)
+bench-sinks: setup ## The sinks against a consumer that writes row by row, and a plain download
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.sinks $(ARGS)
 
 .PHONY: lint
 lint: setup ## Ruff, mypy --strict, the import rules, the compose file and the workflow against their schemas

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 
 import structlog
 
@@ -14,7 +14,7 @@ from schemas.errors import RejectRecord, RetryLater
 
 log = structlog.get_logger()
 
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 1024 * 1024
 _FRUITLESS = 4
 """So many connections in a row that bring nothing new end the download; the request's next try starts over."""
 
@@ -41,8 +41,13 @@ class Digest:
     async def read(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         """Passes the chunks on, none before the first bytes are known to be media. Raises RejectRecord."""
         head = b""
+        hashed: Awaitable[None] | None = None
+        loop = asyncio.get_running_loop()
         async for chunk in chunks:
-            self._sha256.update(chunk)
+            if hashed is not None:
+                await hashed
+            # In a thread, beside the reading and writing of the next chunk: hashing takes longer than either.
+            hashed = loop.run_in_executor(None, self._sha256.update, chunk)
             self.bytes += len(chunk)
             self.require_size(self.bytes)
             if self.content_type:
@@ -52,6 +57,8 @@ class Digest:
             if len(head) >= HEAD_BYTES:
                 self._look(head)
                 yield head
+        if hashed is not None:
+            await hashed
         if not self.content_type:
             self._look(head)
             yield head
