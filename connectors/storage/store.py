@@ -1,8 +1,8 @@
 """The object store. An object is there as a whole or not at all.
 
-A bucket shows an upload once it is complete. Two at the same time, which a rebalance can bring about, end as the later
-one, and its writer sees to it that the sheet is of those bytes (`Copier`). A local folder gets its objects by a move
-that replaces nothing.
+A bucket gets a small object by one request that replaces nothing, and shows a large one once its last part is there.
+Two large ones at the same time, which a rebalance can bring about, end as the later one, and its writer sees to it that
+the sheet is of those bytes (`Copier`). A local folder gets its objects by a move that replaces nothing.
 
 Beside each object lies its sheet, `<key>.json`: sha256, size, content type, source, ids. It is written last, so that a
 sheet vouches for its object; stores without attributes (a local folder) have it, too.
@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -99,42 +100,59 @@ class ObjectStore:
                 yield bytes(chunk)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], attributes: Callable[[], dict[str, str]]) -> bool:
-        """Write the object, all of it or nothing; False if another was there first and has stayed (a folder's).
+        """Write the object, all of it or nothing; False if another was there first, and has stayed.
 
         What `chunks` raises passes through, and nothing is kept. Holds a few parts in memory, whatever the size.
         `attributes`, `Content-Type` and others of ours, is asked once the first chunk is there; a folder keeps none.
         """
         with _translated():
-            if self._folder is None:
-                try:
-                    await self._write(key, chunks, attributes)
-                except FileNotFoundError as error:
-                    raise StopProcess(f"the object store has no such bucket or container: {_words(error)}") from error
-                return True
-            staged = f"{_INCOMING}/{uuid.uuid4().hex}"
-            await self._write(staged, chunks, lambda: None)
+            if self._folder is not None:
+                return await self._move_in(key, chunks)
             try:
-                await obstore.rename_async(self._store, staged, key, overwrite=False)
-            except AlreadyExistsError:
-                with contextlib.suppress(FileNotFoundError):
-                    await obstore.delete_async(self._store, staged)
-                return False
+                return await self._upload(key, chunks, attributes)
+            except FileNotFoundError as error:
+                raise StopProcess(f"the object store has no such bucket or container: {_words(error)}") from error
+
+    async def _move_in(self, key: str, chunks: AsyncIterator[bytes]) -> bool:
+        staged = f"{_INCOMING}/{uuid.uuid4().hex}"
+        await self._write(staged, deque(), chunks, None)
+        try:
+            await obstore.rename_async(self._store, staged, key, overwrite=False)
+        except AlreadyExistsError:
+            with contextlib.suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, staged)
+            return False
+        return True
+
+    async def _upload(self, key: str, chunks: AsyncIterator[bytes], attributes: Callable[[], dict[str, str]]) -> bool:
+        """An object of less than a part in one conditional request; a larger one in parts, unseen until the last."""
+        head, size = deque[bytes](), 0
+        async for chunk in chunks:
+            head.append(chunk)
+            size += len(chunk)
+            if size >= self._part_bytes:
+                await self._write(key, head, chunks, attributes())
+                return True
+        try:
+            kept = cast("Any", attributes())
+            await obstore.put_async(self._store, key, b"".join(head), attributes=kept, mode="create")
+        except AlreadyExistsError:
+            return False
         return True
 
     async def _write(
-        self, key: str, chunks: AsyncIterator[bytes], attributes: Callable[[], dict[str, str] | None]
+        self, key: str, head: deque[bytes], chunks: AsyncIterator[bytes], attributes: dict[str, str] | None
     ) -> None:
-        """A writer that is dropped before it is closed leaves no object."""
-        writer = None
+        """`head`, then `chunks`. A writer that is dropped before it is closed leaves no object."""
+        writer: Any = obstore.open_writer_async(
+            self._store, key, buffer_size=self._part_bytes, max_concurrency=_PARTS_AT_ONCE,
+            attributes=cast("Any", attributes),
+        )  # fmt: skip
         try:
+            while head:  # emptied on the way: the caller holds it, too
+                await writer.write(head.popleft())
             async for chunk in chunks:
-                if writer is None:
-                    writer = obstore.open_writer_async(
-                        self._store, key, buffer_size=self._part_bytes, max_concurrency=_PARTS_AT_ONCE,
-                        attributes=cast("Any", attributes()),
-                    )  # fmt: skip
                 await writer.write(chunk)
-            assert writer is not None, "an object without bytes"
             await writer.close()
         finally:
             writer = None  # now: an error's traceback would hold it, and what it has written, for longer
@@ -172,7 +190,7 @@ def _translated() -> Iterator[None]:
     """The store's errors in our words; ours, raised by what was being written, pass."""
     try:
         yield
-    except (PermissionDeniedError, UnauthenticatedError, UnknownConfigurationKeyError) as error:
+    except (PermissionDeniedError, PermissionError, UnauthenticatedError, UnknownConfigurationKeyError) as error:
         raise StopProcess(f"the object store does not let this process in: {_words(error)}") from error
     except InvalidPathError as error:
         raise RejectRecord("bad_key", f"the object store refuses the key: {_words(error)}") from error
