@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from rendercast.cli import jobs, processes, tools, verify
+from rendercast.cli import dead_letters, jobs, processes, storage, tools, verify
 from schemas.errors import StopProcess
 
 
@@ -43,6 +43,8 @@ for command in (
     tools.topics,
     tools.db,
     jobs.jobs,
+    dead_letters.dead_letters,
+    storage.storage,
     tools.parse,
     verify.verify,
     tools.config,

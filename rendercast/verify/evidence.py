@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from connectors.kafka import connect, consumer
+from rendercast.reading import extent, records
 from rendercast.verify.audit import Evidence
 from rendercast.verify.plan import Fact
 from schemas.codec import (
@@ -20,13 +21,12 @@ from schemas.codec import (
     decode_storage_request,
     decode_watch,
 )
+from schemas.dead_letters import marked
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, TopicSettings
 from schemas.topics import Topics
 
 CLIENT = "rendercast-verify"
-READ_SECONDS = 120
-"""To the end of the topics; longer than an open transaction can hide it."""
 
 
 async def follow(kafka: KafkaSettings, names: Iterable[str]) -> AsyncIterator[ConsumerRecord]:
@@ -58,6 +58,8 @@ async def collect(kafka: KafkaSettings, topics: Topics) -> Evidence:
     names = (topics.jobs, topics.watches, topics.completions, topics.storage, topics.artifacts, topics.dead_letters)
     for record in await read(kafka, names):
         key, value = (record.key or b"").decode(errors="replace"), record.value
+        if marked(record.headers) is not None:
+            continue
         if record.topic == topics.dead_letters:
             reason = dict(record.headers).get("reason", b"none")
             found.dead_letters.append((reason.decode(), value))
@@ -94,27 +96,12 @@ async def read(kafka: KafkaSettings, names: Iterable[str]) -> list[ConsumerRecor
 
     It waits for transactions that are still open: a record behind one may be the one that should not be there.
     """
-    found: list[ConsumerRecord] = []
-    async with _reader(kafka, names) as client, _reader(kafka, names, isolation_level="read_uncommitted") as ends_of:
-        tps: list[TopicPartition] = list(client.assignment())
-        ends = await ends_of.end_offsets(tps)
-        await client.seek_to_beginning(*tps)
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                while any([await client.position(tp) < end for tp, end in ends.items()]):
-                    for records in (await client.getmany(timeout_ms=200)).values():
-                        found += records
-        except TimeoutError as error:
-            behind = [f"{tp.topic}-{tp.partition}" for tp in tps if await client.position(tp) < ends[tp]]
-            raise StopProcess(f"not read to the end within {READ_SECONDS} s: {', '.join(behind)}") from error
-    return found
+    return [record async for record in records(kafka, await extent(kafka, names, with_open=True))]
 
 
 @asynccontextmanager
-async def _reader(
-    kafka: KafkaSettings, names: Iterable[str], isolation_level: str = "read_committed"
-) -> AsyncIterator[AIOKafkaConsumer]:
-    client = consumer(kafka, CLIENT, None, isolation_level=isolation_level)
+async def _reader(kafka: KafkaSettings, names: Iterable[str]) -> AsyncIterator[AIOKafkaConsumer]:
+    client = consumer(kafka, CLIENT, None)
     client.subscribe(list(names))
     await connect(client, kafka)
     try:

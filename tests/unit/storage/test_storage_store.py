@@ -105,3 +105,16 @@ def test_a_location_is_below_the_stores_own_url_or_the_one_it_is_served_under(tm
     assert plain.location(KEY) == f"file://{tmp_path}/store/{KEY}"
     served = ObjectStore(StorageSettings(store_url=str(tmp_path), location_base="https://media.example.com/"))
     assert served.location("a/ü.mp4") == "https://media.example.com/a/%C3%BC.mp4"
+
+
+@pytest.mark.parametrize("key", [KEY, "a", "ä b/c%2F?d#e.mp4"])
+@pytest.mark.parametrize("base", [None, "https://cdn.example/media/", "s3://bucket"])
+def test_a_location_leads_back_to_its_key(tmp_path, key, base):
+    store = ObjectStore(StorageSettings(store_url=f"file://{tmp_path}/store", location_base=base))
+    assert store.key(store.location(key)) == key
+
+
+def test_a_location_of_another_store_has_no_key_here(store, tmp_path):
+    base = store.location("a").removesuffix("/a")
+    for location in ("s3://bucket/a", f"{base}2/a", base, f"{base}/", tmp_path.as_uri()):
+        assert store.key(location) is None
