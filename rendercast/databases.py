@@ -1,26 +1,29 @@
 """`rendercast db`: the schema of the chat database and of the local store."""
 
 from connectors.chats import database
+from connectors.chats.plan import OWN, Plan, plan_of
 from connectors.chats.settings import ChatsSettings
 
 
-def _urls(settings: ChatsSettings) -> dict[str, str]:
-    urls = {"chats": settings.url.get_secret_value()}
+def _databases(settings: ChatsSettings) -> dict[str, tuple[str, Plan]]:
+    found = {"chats": (settings.url.get_secret_value(), plan_of(settings))}
     if settings.local_url is not None:
-        urls["local"] = settings.local_url.get_secret_value()
-    return urls
+        found["local"] = settings.local_url.get_secret_value(), OWN
+    return found
 
 
 async def upgrade(settings: ChatsSettings) -> list[str]:
-    """One line per database."""
-    return [f"{name}: at {(await database.upgrade(url)).current}" for name, url in _urls(settings).items()]
+    """One line per database. Raises StopProcess where the layout does not fit: then nothing was made."""
+    return [f"{name}: at {(await database.upgrade(*each)).current}" for name, each in _databases(settings).items()]
 
 
 async def check(settings: ChatsSettings) -> tuple[list[str], bool]:
-    """One line per database, and whether each has the schema this release needs."""
+    """One line per database and one per misfit of the layout, and whether all is as this release needs it."""
     lines, fits = [], True
-    for name, url in _urls(settings).items():
-        found = await database.check(url)
-        lines.append(f"{name}: at {found.current or 'nothing'}, this release needs {found.expected}")
-        fits = fits and found.match
+    for name, each in _databases(settings).items():
+        found = await database.check(*each)
+        at = found.revisions
+        lines.append(f"{name}: at {at.current or 'nothing'}, this release needs {at.expected}")
+        lines += [f"{name}: {misfit}" for misfit in found.adapted.misfits]
+        fits = fits and at.match and not found.adapted.misfits
     return lines, fits

@@ -17,6 +17,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from connectors.chats.plan import OWN, Plan
+from connectors.chats.tables import version_table
+from connectors.chats.theirs import Adapted, adapt
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
@@ -43,6 +46,14 @@ class Revisions:
     @property
     def match(self) -> bool:
         return self.current == self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A database as it was found."""
+
+    revisions: Revisions
+    adapted: Adapted
 
 
 def database_url(text: str) -> URL:
@@ -125,33 +136,38 @@ def _words(error: DBAPIError) -> str:
     return str(error.orig).strip().partition("\n")[0]
 
 
-async def upgrade(url: str) -> Revisions:
+async def upgrade(url: str, plan: Plan = OWN) -> Revisions:
     """Bring the schema to this release's revision. Two at once take turns; at the newest it does nothing.
 
-    Raises RetryLater when the database is away, StopProcess when it lets nobody in.
+    Raises RetryLater when the database is away, StopProcess when it lets nobody in or does not fit the layout.
     """
     with translated("the database"):
-        await asyncio.to_thread(_upgrade, database_url(url))
-    return await check(url)
+        await asyncio.to_thread(_upgrade, database_url(url), plan)
+    return (await check(url, plan)).revisions
 
 
-async def check(url: str) -> Revisions:
-    """Where the schema stands. Raises RetryLater when the database is away, StopProcess when it lets nobody in."""
+async def check(url: str, plan: Plan = OWN) -> Look:
+    """How the database is. Raises RetryLater when the database is away, StopProcess when it lets nobody in."""
     engine = make_engine(url)
     try:
-        return await revisions(engine, "the database")
+        return await look(engine, "the database", plan)
     finally:
         await engine.dispose()
 
 
-async def revisions(engine: AsyncEngine, name: str) -> Revisions:
+async def look(engine: AsyncEngine, name: str, plan: Plan) -> Look:
     """As `check`, over an engine that is there; `name` is what errors call the database."""
+    versions = {"version_table": version_table(plan.prefix)}
+
+    def found(sync: Connection) -> tuple[str | None, Adapted]:
+        return MigrationContext.configure(sync, opts=versions).get_current_revision(), adapt(sync, plan)
+
     with translated(name):
         async with engine.connect() as connection:
-            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+            current, adapted = await connection.run_sync(found)
     expected = ScriptDirectory.from_config(_config()).get_current_head()
     assert expected is not None
-    return Revisions(current, expected)
+    return Look(Revisions(current, expected), adapted)
 
 
 def _config() -> Config:
@@ -160,12 +176,13 @@ def _config() -> Config:
     return config
 
 
-def _upgrade(url: URL) -> None:
+def _upgrade(url: URL, plan: Plan) -> None:
     engine = create_engine(url.set(drivername=url.drivername.removesuffix("+aiosqlite")))
     try:
         with _ALEMBIC, engine.begin() as connection:
             config = _config()
             config.attributes["connection"] = connection
+            config.attributes["tables"] = adapt(connection, plan).require("the database")
             command.upgrade(config, "head")
     finally:
         engine.dispose()

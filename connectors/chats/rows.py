@@ -1,7 +1,9 @@
 """Which rows a batch makes. Pure: records in, values of columns out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -17,6 +19,12 @@ Partition: TypeAlias = tuple[str, int]
 
 ArtifactKey: TypeAlias = tuple[UUID, UUID, str]
 """Chat, file and generation."""
+
+MessageId: TypeAlias = UUID | str
+"""Text only where an application's messages have ids of any text."""
+
+_uuid = lru_cache(maxsize=10_000)(UUID)
+"""A record's ids are asked for many times on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +47,31 @@ class Entry:
 class Batch:
     """What one transaction writes: the last version of each artifact, the copies, and how far each partition came."""
 
-    artifacts: tuple[Artifact, ...]
+    artifacts: Mapping[ArtifactKey, Artifact]
     copies: tuple[Stored, ...]
     moves: Mapping[Partition, tuple[int, int]]
     """Per partition the offset expected in the database, and the new one."""
 
-    @property
-    def files(self) -> list[UUID]:
-        names = {each.file_id for each in self.artifacts} | {each.file_id for each in self.copies}
-        return sorted(map(UUID, names))
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Which chat ids that are no UUIDs are those of tools, and whether there is a local store to keep their chats."""
+
+    pattern: re.Pattern[str]
+    kept: bool
 
 
-def read(source: Incoming, topics: Topics, *, tools: bool) -> Artifact | Stored:
-    """The record's content. Raises RejectRecord; with `no_local_store` for a tool's chat where `tools` is false."""
+def read(source: Incoming, topics: Topics, tools: Tools) -> Artifact | Stored:
+    """The record's content. Raises RejectRecord; for a tool's chat that is not kept with `no_local_store`."""
     if source.topic == topics.stored:
         return decode_stored(source.value or b"")
     found = decode_artifact(source.value or b"")
-    if is_tool(found) and not tools:
-        raise RejectRecord("no_local_store", f"chat {found.chat.chat_id} is a tool's, and no local store is configured")
+    if is_tool(found):
+        name = found.chat.chat_id
+        if tools.pattern.fullmatch(name) is None:
+            raise RejectRecord("bad_chat_id", f"chat {name} is no UUID, and no tool's by {tools.pattern.pattern}")
+        if not tools.kept:
+            raise RejectRecord("no_local_store", f"chat {name} is a tool's, and no local store is configured")
     return found
 
 
@@ -79,7 +94,7 @@ def batch(entries: Sequence[Entry], expected: Mapping[Partition, int], *, tools:
             case Stored() as found:
                 copies[found.file_id, found.generation, found.role] = found
     return Batch(
-        tuple(found for _, found in sorted(artifacts.items(), key=lambda item: item[0])),
+        dict(sorted(artifacts.items(), key=lambda item: item[0])),
         tuple(found for _, found in sorted(copies.items(), key=lambda item: item[0])),
         dict(sorted(moves.items())),
     )
@@ -92,47 +107,51 @@ def is_tool(found: Artifact) -> bool:
 
 def chat_id(found: Artifact) -> UUID:
     """The chat's row: its own UUID, or the one derived from a tool's name."""
-    return UUID(ids.chat_uuid(found.chat.chat_id) if is_tool(found) else found.chat.chat_id)
+    return _uuid(ids.chat_uuid(found.chat.chat_id) if is_tool(found) else found.chat.chat_id)
 
 
 def artifact_key(found: Artifact) -> ArtifactKey:
     """The primary key of the artifact's row."""
-    return chat_id(found), UUID(found.file_id), found.generation
+    return chat_id(found), _uuid(found.file_id), found.generation
 
 
-def asking_message_id(found: Artifact) -> UUID | None:
-    """The message that asked. An id that is no UUID cannot be in the table: None."""
+def asking_message_id(found: Artifact, *, text_ids: bool) -> MessageId | None:
+    """The message that asked. An id that is no UUID cannot be in a table of UUIDs: None."""
     asked = found.chat.message_id
-    return UUID(asked) if asked is not None and is_uuid(asked) else None
+    if asked is None or text_ids:
+        return asked
+    return _uuid(asked) if is_uuid(asked) else None
 
 
-def derived_message_id(found: Artifact) -> UUID:
+def derived_message_id(found: Artifact, *, text_ids: bool) -> MessageId:
     """The message that shows the generation where none asked: everybody derives the same."""
     name = found.chat.chat_id if is_tool(found) else found.chat.chat_id.lower()
-    return UUID(ids.message_id(name, found.file_id, found.generation))
+    derived = ids.message_id(name, found.file_id, found.generation)
+    return derived if text_ids else _uuid(derived)
 
 
-def chat_rows(found: Iterable[Artifact]) -> list[Row]:
-    """A stub for each chat that nobody has made yet, in the order of their ids."""
+def chat_rows(found: Mapping[ArtifactKey, Artifact]) -> list[Row]:
+    """A stub for each chat, in the order of their ids."""
     rows = {
-        chat_id(each): {"name": each.chat.chat_id if is_tool(each) else None, "created_at": each.tracked_at}
-        for each in found
+        chat: {"name": each.chat.chat_id if is_tool(each) else None, "created_at": each.tracked_at}
+        for (chat, _, _), each in found.items()
     }
     return [{"id": key, **row} for key, row in sorted(rows.items())]
 
 
-def derived_message_row(found: Artifact) -> Row:
-    """The message under the derived id. Its status and version follow from its artifacts."""
+def derived_message_row(key: ArtifactKey, found: Artifact, *, text_ids: bool) -> Row:
+    """The message under the derived id, still empty: what it shows follows from its artifacts."""
+    chat, file, generation = key
     return {
-        "id": derived_message_id(found), "chat_id": chat_id(found), "role": "assistant",
-        "file_id": UUID(found.file_id), "generation": found.generation,
-        "created_at": found.tracked_at, "updated_at": found.updated_at,
+        "id": derived_message_id(found, text_ids=text_ids), "chat_id": chat, "role": "assistant",
+        "file_id": file, "generation": generation, "status": found.status, "version": 0,
+        "parts": [], "created_at": found.tracked_at, "updated_at": found.updated_at,
     }  # fmt: skip
 
 
-def artifact_row(found: Artifact, message_id: UUID) -> Row:
+def artifact_row(key: ArtifactKey, found: Artifact, message_id: MessageId) -> Row:
     """All columns but the durable URLs; `revision` is that of a new row."""
-    chat, file, generation = artifact_key(found)
+    chat, file, generation = key
     return {
         "chat_id": chat, "file_id": file, "generation": generation, "message_id": message_id, "kind": found.kind,
         "status": found.status, "progress": found.progress, "note": found.message,
@@ -146,7 +165,7 @@ def artifact_row(found: Artifact, message_id: UUID) -> Row:
 def copy_row(found: Stored) -> Row:
     """All columns of a copy."""
     return {
-        "file_id": UUID(found.file_id), "generation": found.generation, "role": found.role,
+        "file_id": _uuid(found.file_id), "generation": found.generation, "role": found.role,
         "location": found.location, "bytes": found.bytes, "sha256": found.sha256,
         "content_type": found.content_type, "stored_at": found.stored_at,
     }  # fmt: skip

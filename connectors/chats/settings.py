@@ -1,6 +1,10 @@
 """Settings of the chat sink, read from `RENDERCAST_CHATS__…`."""
 
-from pydantic import Field, SecretStr
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
 
 from schemas.settings import Section
 
@@ -17,6 +21,19 @@ class ChatsSettings(Section):
         description="a second database, for tool chats (whose ids are not UUIDs) and copies of the others; "
         "without one, what tools asked for goes to dead letters",
     )
+    layout: Path | None = Field(
+        default=None, description="a TOML file: how the application's own tables of the chat database are called"
+    )
+    table_prefix: Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,29})?$")] | None = Field(
+        default=None, description="before our tables' names in the chat database; by default rendercast_ with a layout"
+    )
+    unknown_chat: Literal["stub", "dead-letter"] = Field(
+        default="stub", description="a chat that the chat database does not have: make it, or refuse the record"
+    )
+    tool_chats: re.Pattern[str] = Field(
+        default=re.compile(r"(?s).*"), description="a chat id that is no UUID and matches this as a whole is a tool's"
+    )
+    notify: bool = Field(default=True, description="on Postgres: NOTIFY the channel of the chat of what has changed")
     group_id: str = Field(
         default="chats", min_length=1, description="consumer group and owner of the offset rows; the prefix goes before"
     )

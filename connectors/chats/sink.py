@@ -20,12 +20,15 @@ from aiokafka.errors import (
     KafkaError,
 )
 
+from connectors.chats.messages import UnknownChats
 from connectors.chats.metrics import FENCED, LAG, RECORDS, REFUSED, RETRIES
-from connectors.chats.rows import Entry, Partition, read
+from connectors.chats.plan import plan_of
+from connectors.chats.rows import Entry, Partition, Tools, artifact_key, read
 from connectors.chats.settings import ChatsSettings
 from connectors.chats.store import Store
 from connectors.chats.writer import Fenced
 from connectors.kafka import close, connect, consumer, producer, send_dead_letter, translated
+from schemas import Artifact
 from schemas.dead_letters import DeadLetter, Incoming
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 from schemas.settings import KafkaSettings
@@ -49,16 +52,18 @@ class ChatSink:
         self._topics = topics
         self._group = topics.prefix + settings.group_id
         url, timeout = settings.url.get_secret_value(), settings.transaction_timeout_seconds
-        self._stores = [Store(url, "the chat database", self._group, tools=False, timeout=timeout)]
+        plan = plan_of(settings)
+        self._stores = [Store(url, "the chat database", self._group, tools=False, timeout=timeout, plan=plan)]
         if settings.local_url is not None:
             local = settings.local_url.get_secret_value()
             self._stores.append(Store(local, "the local store", self._group, tools=True, timeout=timeout))
+        self._tools = Tools(settings.tool_chats, kept=len(self._stores) > 1)
         self._consumer: Any = None
         self._producer: Any = None
         self._owned = False  # the group has given us partitions, and nothing has cast doubt on that
         self._placed: frozenset[Partition] | None = None  # the partitions that stand where the databases say
         self._landing = asyncio.Lock()
-        self._buried: dict[Partition, int] = {}  # the last offset sent to dead letters: a batch read again sends none
+        self._buried: set[tuple[Partition, int]] = set()  # of batches not landed yet: read again, they send none
         self._trouble: str | None = "starting"
 
     def not_ready(self) -> str | None:
@@ -172,12 +177,13 @@ class ChatSink:
         entries = [Entry(source, await self._read(source)) for source in sources]
         for store in self._stores:
             await self._write(store, entries)
+        self._buried -= {((source.topic, source.partition), source.offset) for source in sources}
         for source in sources:
             RECORDS.labels(source.topic.removeprefix(self._topics.prefix)).inc()
 
     async def _read(self, source: Incoming) -> Any:
         try:
-            return read(source, self._topics, tools=len(self._stores) > 1)
+            return read(source, self._topics, self._tools)
         except RejectRecord as error:
             await self._bury(source, error)
             return None
@@ -186,6 +192,8 @@ class ChatSink:
         """Write the entries. Where the database refuses the data, halve them until the culprit is found."""
         try:
             await store.write(entries)
+        except UnknownChats as error:
+            await self._write(store, [await self._without_chat(store, entry, error) for entry in entries])
         except RejectRecord as error:
             if len(entries) == 1:
                 await self._bury(entries[0].source, error)
@@ -195,14 +203,23 @@ class ChatSink:
             await self._write(store, entries[:half])
             await self._write(store, entries[half:])
 
+    async def _without_chat(self, store: Store, entry: Entry, error: UnknownChats) -> Entry:
+        """The entry, passed over and in the dead letters if it is of one of these chats."""
+        found = entry.record
+        if not isinstance(found, Artifact) or artifact_key(found) not in error.keys or not store.lacks(entry):
+            return entry
+        words = f"{store.name} has no chat {found.chat.chat_id}"
+        await self._bury(entry.source, RejectRecord("unknown_chat", words))
+        return Entry(entry.source, None)
+
     async def _bury(self, source: Incoming, error: RejectRecord) -> None:
-        partition = source.topic, source.partition
-        if source.offset <= self._buried.get(partition, -1):
+        place = (source.topic, source.partition), source.offset
+        if place in self._buried:
             return
         with translated():
             letter = DeadLetter.of(source, error.reason, str(error), _NAME)
             await send_dead_letter(self._producer, self._topics, letter)
-        self._buried[partition] = source.offset
+        self._buried.add(place)
         REFUSED.labels(error.reason).inc()
         log.warning("to dead letters", reason=error.reason, topic=source.topic, offset=source.offset)
 

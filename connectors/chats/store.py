@@ -14,9 +14,11 @@ A crash between the two transactions leaves one database ahead; the next batch b
 import asyncio
 from collections.abc import Collection, Sequence
 
-from connectors.chats.database import make_engine, revisions, translated
+from connectors.chats.database import look, make_engine, translated
 from connectors.chats.metrics import BATCH, WRITE
+from connectors.chats.plan import OWN, Plan
 from connectors.chats.rows import Entry, Partition, batch
+from connectors.chats.tables import Tables, own_tables
 from connectors.chats.writer import read_offsets, write
 from schemas.errors import StopProcess
 
@@ -24,31 +26,44 @@ from schemas.errors import StopProcess
 class Store:
     """`name` is for messages (`the chat database`); `tools` says whether tool chats are kept here."""
 
-    def __init__(self, url: str, name: str, group: str, *, tools: bool, timeout: float) -> None:
+    def __init__(self, url: str, name: str, group: str, *, tools: bool, timeout: float, plan: Plan = OWN) -> None:
         self.name = name
         self.expected: dict[Partition, int] = {}
         self._engine = make_engine(url)
         self._group = group
         self._tools = tools
         self._timeout = timeout
+        self._plan = plan
+        self._found: Tables | None = own_tables(plan.prefix) if plan.layout is None else None
+
+    @property
+    def _tables(self) -> Tables:
+        assert self._found is not None, "with a layout, require_schema comes first"
+        return self._found
 
     async def require_schema(self) -> None:
-        """Raises StopProcess when the schema is not this release's, RetryLater when the database is away."""
-        found = await revisions(self._engine, self.name)
-        if not found.match:
+        """Raises StopProcess when the schema is not this release's or their tables do not fit the layout.
+
+        Raises RetryLater when the database is away.
+        """
+        found = await look(self._engine, self.name, self._plan)
+        self._found = found.adapted.require(self.name)
+        if not found.revisions.match:
             raise StopProcess(
-                f"{self.name} has schema revision {found.current or 'none'}, this release needs {found.expected}: "
-                "run `rendercast db upgrade`"
+                f"{self.name} has schema revision {found.revisions.current or 'none'}, this release needs "
+                f"{found.revisions.expected}: run `rendercast db upgrade`"
             )
 
     async def place(self, partitions: Collection[Partition]) -> None:
         """Learn from the database how far it has read. Raises RetryLater."""
         with translated(self.name):
             async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
-                self.expected = await read_offsets(connection, self._group, partitions)
+                self.expected = await read_offsets(connection, self._tables, self._group, partitions)
 
     async def write(self, entries: Sequence[Entry]) -> None:
-        """Write what is not here yet, in one transaction. Raises Fenced, RetryLater, or RejectRecord for the batch.
+        """Write what is not here yet, in one transaction.
+
+        Raises Fenced, RetryLater, UnknownChats, or RejectRecord for the batch.
 
         After RetryLater it may have been written or not: `place` tells.
         """
@@ -57,9 +72,13 @@ class Store:
             return
         with translated(self.name), WRITE.labels(self.name).time():
             async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
-                await write(connection, self._group, new)
+                await write(connection, self._tables, self._plan, self._group, new)
         BATCH.observe(len(entries))
         self.expected.update({partition: reached for partition, (_, reached) in new.moves.items()})
+
+    def lacks(self, entry: Entry) -> bool:
+        """Whether the record is not here yet, neither written nor refused."""
+        return entry.offset >= self.expected[entry.partition]
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -4,10 +4,15 @@
 - one message per chat, file and generation, where no message asked: a unique constraint
 - an artifact's message is of the artifact's chat: a foreign key over both columns
 - a completed artifact has a URL; statuses, kinds and roles are known ones: check constraints
+
+Beside an application's own chats and messages (`theirs.py`) the first two and the last hold; that an artifact's message
+is of its chat is then what the writer sees to.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -28,6 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy.types import TypeEngine
 
 from schemas.base import Kind
 from schemas.jobs import Outcome, Reason, Status
@@ -51,109 +57,194 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+_ROOM = {"fillfactor": 50}
+"""Postgres: rows that change often find room for it in their page, and their indexes need no change."""
+
+
 def _one_of(column: str, names: object, name: str) -> CheckConstraint:
     listed = ", ".join(f"'{each}'" for each in get_args(names))
     return CheckConstraint(f"{column} IN ({listed})", name=name)
 
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
+_NAMING = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+}
 
-chat = Table(
-    "chat",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("name", Text, comment="what a chat is called that has no UUID (video-generator-tool)"),
-    Column("created_at", UtcDateTime, nullable=False),
-)
 
-message = Table(
-    "message",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("chat_id", Uuid, ForeignKey("chat.id", ondelete="CASCADE"), nullable=False),
-    Column("role", Text, nullable=False),
-    Column("content", Text, nullable=False, server_default=""),
-    Column("file_id", Uuid, comment="with generation: what the message was made for, where no message asked"),
-    Column("generation", Text),
-    Column("status", Text, comment="of its artifacts together; null while it has none"),
-    Column("version", BigInteger, nullable=False, server_default="0", comment="grows with every change of an artifact"),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
-    UniqueConstraint("id", "chat_id"),
-    UniqueConstraint("chat_id", "file_id", "generation"),
-    CheckConstraint("role IN ('user', 'assistant', 'system', 'tool')", name="role"),
-    _one_of("status", Status, "status"),
-    CheckConstraint("(file_id IS NULL) = (generation IS NULL)", name="made_for"),
-    Index(None, "chat_id"),
-)
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of one database. Columns go by our names (`message.c.chat_id`), whatever the database calls them.
 
-artifact = Table(
-    "artifact",
-    metadata,
-    Column("chat_id", Uuid, primary_key=True),
-    Column("file_id", Uuid, primary_key=True),
-    Column("generation", Text, primary_key=True),
-    Column("message_id", Uuid, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("progress", Double, nullable=False, comment="percent"),
-    Column("note", Text, comment="the upstream's words: progress message or reason of failure"),
-    Column("estimate_seconds", Double),
-    Column("outcome", Text),
-    Column("reason", Text),
-    Column("late", Boolean, nullable=False),
-    Column("url", Text, comment="at the upstream, which deletes it some day"),
-    Column("thumbnail_url", Text),
-    Column("durable_url", Text, comment="our copy"),
-    Column("durable_thumbnail_url", Text),
-    Column("project_id", Text),
-    Column("user_id", Text),
-    Column("prompt", Text),
-    Column("version", BigInteger, nullable=False, comment="of the job document; a lower one never replaces a higher"),
-    Column("revision", BigInteger, nullable=False, comment="changes of this row, durable URLs included"),
-    Column("tracked_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
-    Column("finished_at", UtcDateTime),
-    ForeignKeyConstraint(["message_id", "chat_id"], ["message.id", "message.chat_id"], ondelete="CASCADE"),
-    _one_of("kind", Kind, "kind"),
-    _one_of("status", Status, "status"),
-    _one_of("outcome", Outcome, "outcome"),
-    _one_of("reason", Reason, "reason"),
-    CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
-    CheckConstraint("status <> 'completed' OR url IS NOT NULL", name="completed_has_url"),
-    Index(None, "file_id", "generation"),
-    Index(None, "message_id"),
-)
+    Where chats and messages are the application's, `theirs` is true and their optional columns may be missing.
+    """
 
-stored_copy = Table(
-    "stored_copy",
-    metadata,
-    Column("file_id", Uuid, primary_key=True),
-    Column("generation", Text, primary_key=True),
-    Column("role", Text, primary_key=True),
-    Column("location", Text, nullable=False),
-    Column("bytes", BigInteger, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("content_type", Text, nullable=False),
-    Column("stored_at", UtcDateTime, nullable=False),
-    _one_of("role", Role, "role"),
-    comment="kept for artifacts that come later than their copy, and for chats that are added later",
-)
+    prefix: str
+    chat: Table
+    message: Table
+    artifact: Table
+    stored_copy: Table
+    consumer_offset: Table
+    theirs: bool = False
+    text_ids: bool = False
+    """Whether messages have ids of any text; else they are UUIDs."""
+    assistant: str = "assistant"
+    part_type: str = ""
+    chat_constants: Mapping[str, Any] = field(default_factory=dict)
+    message_constants: Mapping[str, Any] = field(default_factory=dict)
 
-consumer_offset = Table(
-    "consumer_offset",
-    metadata,
-    Column("group_id", Text, primary_key=True),
-    Column("topic", Text, primary_key=True),
-    Column("partition", Integer, primary_key=True),
-    Column("next_offset", BigInteger, nullable=False, comment="the first offset that is not in this database yet"),
-    CheckConstraint("next_offset >= 0", name="next_offset"),
-)
+    @property
+    def metadata(self) -> MetaData:
+        """Of what is ours."""
+        return self.artifact.metadata
+
+    @property
+    def version_table(self) -> str:
+        return version_table(self.prefix)
+
+
+def version_table(prefix: str) -> str:
+    """Where Alembic keeps the revision of our schema."""
+    return f"{prefix}alembic_version"
+
+
+def own_tables(prefix: str) -> Tables:
+    """Chats and messages are ours, too."""
+    metadata = MetaData(naming_convention=_NAMING)
+    chat = _chat(metadata, prefix)
+    message = _message(metadata, prefix)
+    return Tables(prefix, chat, message, *_books(metadata, prefix, Uuid(), message))
+
+
+def tables_beside(prefix: str, chat: Table, message: Table, **told: Any) -> Tables:
+    """Chats and messages are the application's: nothing of ours refers to them."""
+    books = _books(MetaData(naming_convention=_NAMING), prefix, Text() if told["text_ids"] else Uuid(), None)
+    return Tables(prefix, chat, message, *books, theirs=True, **told)
+
+
+def _books(
+    metadata: MetaData, prefix: str, message_id: TypeEngine[Any], message: Table | None
+) -> tuple[Table, Table, Table]:
+    return (
+        _artifact(metadata, prefix, message_id, message),
+        _stored_copy(metadata, prefix),
+        _consumer_offset(metadata, prefix),
+    )
+
+
+def _chat(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}chat",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("name", Text, comment="what a chat is called that has no UUID (video-generator-tool)"),
+        Column("created_at", UtcDateTime, nullable=False),
+    )
+
+
+def _message(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}message",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("chat_id", Uuid, ForeignKey(f"{prefix}chat.id", ondelete="CASCADE"), nullable=False),
+        Column("role", Text, nullable=False),
+        Column("content", Text, nullable=False, server_default=""),
+        Column("file_id", Uuid, comment="with generation: what the message was made for, where no message asked"),
+        Column("generation", Text),
+        Column("status", Text, comment="of its artifacts together; null while it has none"),
+        Column(
+            "version", BigInteger, nullable=False, server_default="0", comment="grows with every change of an artifact"
+        ),
+        Column("created_at", UtcDateTime, nullable=False),
+        Column("updated_at", UtcDateTime, nullable=False),
+        UniqueConstraint("id", "chat_id"),
+        UniqueConstraint("chat_id", "file_id", "generation"),
+        CheckConstraint("role IN ('user', 'assistant', 'system', 'tool')", name="role"),
+        _one_of("status", Status, "status"),
+        CheckConstraint("(file_id IS NULL) = (generation IS NULL)", name="made_for"),
+        postgresql_with=_ROOM,
+    )
+
+
+def _artifact(metadata: MetaData, prefix: str, message_id: TypeEngine[Any], message: Table | None) -> Table:
+    shown_in = [
+        ForeignKeyConstraint(["message_id", "chat_id"], [each.c.id, each.c.chat_id], ondelete="CASCADE")
+        for each in (message,)
+        if each is not None
+    ]
+    return Table(
+        f"{prefix}artifact",
+        metadata,
+        Column("file_id", Uuid, primary_key=True),
+        Column("generation", Text, primary_key=True),
+        Column("chat_id", Uuid, primary_key=True),
+        Column("message_id", message_id, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("progress", Double, nullable=False, comment="percent"),
+        Column("note", Text, comment="the upstream's words: progress message or reason of failure"),
+        Column("estimate_seconds", Double),
+        Column("outcome", Text),
+        Column("reason", Text),
+        Column("late", Boolean, nullable=False),
+        Column("url", Text, comment="at the upstream, which deletes it some day"),
+        Column("thumbnail_url", Text),
+        Column("durable_url", Text, comment="our copy"),
+        Column("durable_thumbnail_url", Text),
+        Column("project_id", Text),
+        Column("user_id", Text),
+        Column("prompt", Text),
+        Column(
+            "version", BigInteger, nullable=False, comment="of the job document; a lower one never replaces a higher"
+        ),
+        Column("revision", BigInteger, nullable=False, comment="changes of this row, durable URLs included"),
+        Column("tracked_at", UtcDateTime, nullable=False),
+        Column("updated_at", UtcDateTime, nullable=False),
+        Column("finished_at", UtcDateTime),
+        *shown_in,
+        _one_of("kind", Kind, "kind"),
+        _one_of("status", Status, "status"),
+        _one_of("outcome", Outcome, "outcome"),
+        _one_of("reason", Reason, "reason"),
+        CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+        CheckConstraint("status <> 'completed' OR url IS NOT NULL", name="completed_has_url"),
+        Index(None, "message_id"),
+        postgresql_with=_ROOM,
+    )
+
+
+def _stored_copy(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}stored_copy",
+        metadata,
+        Column("file_id", Uuid, primary_key=True),
+        Column("generation", Text, primary_key=True),
+        Column("role", Text, primary_key=True),
+        Column("location", Text, nullable=False),
+        Column("bytes", BigInteger, nullable=False),
+        Column("sha256", Text, nullable=False),
+        Column("content_type", Text, nullable=False),
+        Column("stored_at", UtcDateTime, nullable=False),
+        _one_of("role", Role, "role"),
+        comment="kept for artifacts that come later than their copy, and for chats that are added later",
+    )
+
+
+def _consumer_offset(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}consumer_offset",
+        metadata,
+        Column("group_id", Text, primary_key=True),
+        Column("topic", Text, primary_key=True),
+        Column("partition", Integer, primary_key=True),
+        Column("next_offset", BigInteger, nullable=False, comment="the first offset that is not in this database yet"),
+        CheckConstraint("next_offset >= 0", name="next_offset"),
+    )
+
+
+OWN_TABLES = own_tables("")
+"""As they are without any setting."""

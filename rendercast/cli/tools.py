@@ -53,7 +53,7 @@ def parse(channel: str | None, endpoint: str | None, *, json_lines: bool) -> Non
 
 @click.group()
 def db() -> None:
-    """The chat database's schema."""
+    """The chat database: our tables in it, and how an application's own fit the layout."""
 
 
 @db.command("upgrade")
@@ -68,7 +68,7 @@ def db_upgrade() -> None:
 
 @db.command("check")
 def db_check() -> None:
-    """Say at which revision the databases are; exit status 1 if one needs an upgrade."""
+    """Say at which revision the databases are, and what does not fit the layout; exit status 1 if anything is wrong."""
     settings = load()
     from rendercast.databases import check
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from sqlalchemy import select
 
 from connectors.chats.database import make_engine
-from connectors.chats.tables import artifact
+from connectors.chats.tables import OWN_TABLES
 from schemas import Completion, Job, Stored, is_uuid
 from schemas.codec import decode_completion, decode_job, decode_stored
 from schemas.ids import chat_uuid
@@ -48,12 +48,13 @@ async def artifacts(database: Path, local: Path) -> Counter[tuple[str, str, str]
     """Rows of completed artifacts by (chat, file, generation): real chats from one database, tools' from the other."""
     found: Counter[tuple[str, str, str]] = Counter()
     names = {UUID(chat_uuid(name)): name for name in ("image-generator-tool", "video-generator-tool")}
-    columns = (artifact.c.chat_id, artifact.c.file_id, artifact.c.generation)
+    shown = OWN_TABLES.artifact.c
+    columns = (shown.chat_id, shown.file_id, shown.generation)
     for path, is_wanted in ((database, is_uuid), (local, lambda name: not is_uuid(name))):
         engine = make_engine(f"sqlite:///{path}")
         try:
             async with engine.connect() as connection:
-                rows = await connection.execute(select(*columns).where(artifact.c.status == "completed"))
+                rows = await connection.execute(select(*columns).where(shown.status == "completed"))
                 keys = [(names.get(chat, str(chat)), str(file), generation) for chat, file, generation in rows]
             found.update(key for key in keys if is_wanted(key[0]))
         finally:

@@ -59,13 +59,13 @@ class Trap:
         self._reached("after commit")
 
     def _reached(self, point: str) -> None:
-        if any("UPDATE consumer_offset" in each for each in self._statements):
+        if any("consumer_offset SET" in each for each in self._statements):
             self._spring(point)
 
     def _spring(self, point: str) -> None:
         if point == self._at and not self._sprung:
             self._sprung = True
-            print("reached", point, *self._statements[-1:], flush=True)
+            print("reached", point, len(self._statements), *self._statements[-1:], flush=True)
             os.kill(os.getpid(), ACTS[self._act])
 
 

@@ -9,13 +9,15 @@ import uuid
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 from harness import eventually
 from sqlalchemy import create_engine, make_url, select
 
+from connectors.chats.rows import Entry
 from connectors.chats.settings import ChatsSettings
 from connectors.chats.sink import ChatSink
-from connectors.chats.tables import consumer_offset, metadata
+from connectors.chats.tables import own_tables
 from schemas import Artifact, Stored, utcnow
 
 CHILD = Path(__file__).with_name("child.py")
@@ -48,6 +50,17 @@ def location(file_id, generation="g1", role="media"):
     return f"file:///store/{role}/{file_id}/{generation}"
 
 
+def entries(*records, start=0, partition=0):
+    """The records in a row on their topics, from offset `start` of each."""
+    ends = {"artifacts": start, "stored": start}
+    found = []
+    for record in records:
+        topic = "artifacts" if isinstance(record, Artifact) else "stored"
+        found.append(Entry(SimpleNamespace(topic=topic, partition=partition, offset=ends[topic]), record))
+        ends[topic] += 1
+    return found
+
+
 def query(url, statement):
     """The rows, read by a connection of its own."""
     made = make_url(url)
@@ -61,24 +74,25 @@ def query(url, statement):
         engine.dispose()
 
 
-def rows(url, table):
-    return query(url, select(metadata.tables[table]))
+def rows(url, table, prefix=""):
+    return query(url, select(own_tables(prefix).metadata.tables[f"{prefix}{table}"]))
 
 
-def by_file(url):
+def by_file(url, prefix=""):
     """Artifacts by file id, each file having one."""
-    found = {str(row["file_id"]): row for row in rows(url, "artifact")}
-    assert len(found) == len(rows(url, "artifact"))
-    return found
+    found = rows(url, "artifact", prefix)
+    files = {str(row["file_id"]): row for row in found}
+    assert len(files) == len(found)
+    return files
 
 
 def versions(url):
     return {file: row["version"] for file, row in by_file(url).items()}
 
 
-def landed(url):
+def landed(url, prefix=""):
     """How many records the database says that it has read, of both topics."""
-    return sum(row["next_offset"] for row in query(url, select(consumer_offset.c.next_offset)))
+    return sum(row["next_offset"] for row in rows(url, "consumer_offset", prefix))
 
 
 def settings(url, local=None, **fields):

@@ -20,11 +20,11 @@ from integration.chats.support import (
     until,
     versions,
 )
-from sqlalchemy import make_url
 
 from connectors.chats.database import upgrade
 from connectors.chats.settings import ChatsSettings
 from connectors.chats.sink import ChatSink
+from schemas.codec import decode_artifact, encode
 from schemas.errors import StopProcess
 
 
@@ -129,6 +129,55 @@ async def test_what_the_database_refuses_is_found_in_its_batch_and_buried_alone(
     assert set(by_file(database)) == set(files)
 
 
+async def test_each_of_two_bad_records_of_a_batch_is_buried_whatever_is_wrong_with_them(kafka, topics, database):
+    """The first is found bad by the database, after the second could not be read."""
+    name, refused = topics.names.artifacts, artifact(new_id(), status="completed", url=None)
+    await raw(kafka, name, 0, encode(refused), b"{not json")
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 2)
+    found = sorted((told["offset"], told["reason"]) for told, _ in await letters(kafka, topics))
+    assert found == [("0", "refused_by_database"), ("1", "not_json")]
+
+
+async def test_an_unknown_chat_is_dead_lettered_by_setting_and_the_rest_of_the_batch_lands(kafka, topics, database):
+    """Once each, and no more when the chat has been made meanwhile."""
+    known, unknown = new_id(), new_id()
+    files, lost = [new_id() for _ in range(20)], [new_id() for _ in range(3)]
+    await sent(kafka, topics.names.artifacts, [artifact(files[0], 1, chat=known)])
+    async with running_sink(kafka, topics, database):
+        await until(lambda: landed(database) == 1)  # makes the stub
+    batch = [artifact(each, 2, chat=known) for each in files]
+    batch[5:5] = [artifact(each, 1, chat=unknown) for each in lost]
+    await sent(kafka, topics.names.artifacts, batch)
+    async with running_sink(kafka, topics, database, unknown_chat="dead-letter"):
+        await until(lambda: landed(database) == 24)
+    assert versions(database) == dict.fromkeys(files, 2)
+    assert [str(row["id"]) for row in rows(database, "chat")] == [known]
+    found = await letters(kafka, topics)
+    assert [told["reason"] for told, _ in found] == ["unknown_chat"] * 3
+    assert {decode_artifact(value).file_id for _, value in found} == set(lost)
+
+
+async def test_an_unknown_chat_still_goes_to_the_local_store(kafka, topics, database, local_store):
+    file = new_id()
+    await sent(kafka, topics.names.artifacts, [artifact(file)])
+    async with running_sink(kafka, topics, database, local=local_store, unknown_chat="dead-letter"):
+        await until(lambda: landed(database) == landed(local_store) == 1)
+    assert by_file(database) == {}
+    assert set(by_file(local_store)) == {file}
+
+
+async def test_a_chat_id_that_is_neither_a_uuid_nor_a_tools_goes_to_dead_letters(kafka, topics, database, local_store):
+    tool = new_id()
+    batch = [artifact(new_id(), chat="12345"), artifact(tool, chat="image-generator-tool")]
+    await sent(kafka, topics.names.artifacts, batch)
+    async with running_sink(kafka, topics, database, local=local_store, tool_chats=".*-tool"):
+        await until(lambda: landed(database) == landed(local_store) == 2)
+    ((told, _),) = await letters(kafka, topics)
+    assert told["reason"] == "bad_chat_id"
+    assert set(by_file(local_store)) == {tool}
+
+
 async def test_a_tool_chat_without_local_store_goes_to_dead_letters(kafka, topics, database):
     real = new_id()
     await sent(kafka, topics.names.artifacts, [artifact(new_id(), chat="image-generator-tool"), artifact(real)])
@@ -180,84 +229,29 @@ async def test_a_locked_database_pauses_the_sink_which_then_goes_on_by_itself(ka
     assert len(rows(url, "artifact")) == 20
 
 
-async def test_postgres_away_at_the_start_and_in_mid_run_loses_and_repeats_nothing(kafka, topics, postgres_database):
-    await upgrade(postgres_database)
+async def test_postgres_killed_before_the_start_and_in_mid_run_loses_and_repeats_nothing(kafka, topics, own_postgres):
+    await upgrade(own_postgres.url)
+    own_postgres.kill()
     files, in_chat = [new_id() for _ in range(200)], new_id()
-    async with Door(postgres_database) as door:
-        await door.shut()
-        async with running_sink(
-            kafka, topics, door.url, batch_records=20, retry_wait_max_seconds=0.5, transaction_timeout_seconds=3
-        ) as sink:
+    async with running_sink(
+        kafka, topics, own_postgres.url, batch_records=20, retry_wait_max_seconds=0.5, transaction_timeout_seconds=3
+    ) as sink:
+        await until(lambda: "database" in (sink.not_ready() or ""))
+        await asyncio.to_thread(own_postgres.start)
+        await until(lambda: sink.not_ready() is None)
+        for number in range(4):
+            before, after = files[number * 50 : number * 50 + 25], files[number * 50 + 25 : number * 50 + 50]
+            reached = landed(own_postgres.url)
+            await sent(kafka, topics.names.artifacts, shuffled(before, in_chat))
+            await until(lambda reached=reached: landed(own_postgres.url) > reached)
+            own_postgres.kill()
+            await sent(kafka, topics.names.artifacts, shuffled(after, in_chat))
             await until(lambda: "database" in (sink.not_ready() or ""))
-            await door.open()
-            await until(lambda: sink.not_ready() is None)
-            for _ in range(4):
-                part, files_left = files[:50], files[50:]
-                sending = asyncio.create_task(sent(kafka, topics.names.artifacts, shuffled(part, in_chat)))
-                reached = landed(postgres_database)
-                await until(lambda reached=reached: landed(postgres_database) > reached)
-                await door.shut()
-                await sending
-                await until(lambda: "database" in (sink.not_ready() or "") or landed(postgres_database) % 200 == 0)
-                await door.open()
-                files = files_left + part
-            await until(lambda: landed(postgres_database) == 800)
-    found = by_file(postgres_database)
-    assert {each: row["version"] for each, row in found.items()} == dict.fromkeys(files, 4)
-    assert len(rows(postgres_database, "message")) == 200
-
-
-class Door:
-    """A TCP way to a Postgres that can be shut: open connections break, new ones are refused."""
-
-    def __init__(self, url):
-        self._inner = make_url(url)
-        self._open = set()
-        self._server = None
-        self._port = 0
-
-    @property
-    def url(self):
-        outer = self._inner.set(host="127.0.0.1", port=self._port, query={})
-        return outer.render_as_string(hide_password=False)
-
-    async def __aenter__(self):
-        await self.open()
-        return self
-
-    async def __aexit__(self, *_):
-        await self.shut()
-
-    async def open(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def shut(self):
-        self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
-
-    async def _serve(self, reader, writer):
-        host = self._inner.query.get("host") or self._inner.host
-        port = self._inner.port or 5432
-        inner = (
-            await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
-            if host.startswith("/")
-            else await asyncio.open_connection(host, port)
-        )
-        self._open |= {writer, inner[1]}
-        await asyncio.gather(self._pump(reader, inner[1]), self._pump(inner[0], writer))
-        self._open -= {writer, inner[1]}
-
-    async def _pump(self, reader, writer):
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
+            await asyncio.to_thread(own_postgres.start)
+        await until(lambda: landed(own_postgres.url) == 800)
+        await until(lambda: sink.not_ready() is None)
+    assert versions(own_postgres.url) == dict.fromkeys(files, 4)
+    assert len(rows(own_postgres.url, "message")) == 200
 
 
 async def test_a_stop_finishes_the_batch_in_hand(kafka, topics, tmp_path):

@@ -3,23 +3,22 @@
 import asyncio
 import uuid
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from integration.chats.support import artifact, by_file, landed, location, new_id, query, rows, stored
+from integration.chats.support import artifact, by_file, entries, landed, location, new_id, query, rows, stored
 from sqlalchemy import create_engine, insert, make_url, select
 
 from connectors.chats.database import check, upgrade
-from connectors.chats.rows import Entry
 from connectors.chats.store import Store
-from connectors.chats.tables import chat, message, metadata
+from connectors.chats.tables import OWN_TABLES
 from connectors.chats.writer import Fenced
-from schemas import Artifact, utcnow
+from schemas import utcnow
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 from schemas.ids import chat_uuid, message_id
 
+chat, message, metadata = OWN_TABLES.chat, OWN_TABLES.message, OWN_TABLES.metadata
 LANES = [("artifacts", 0), ("stored", 0), ("artifacts", 1), ("stored", 1)]
 
 
@@ -31,17 +30,6 @@ async def opened(url, *, tools=False):
         yield store
     finally:
         await store.close()
-
-
-def entries(*records, start=0, partition=0):
-    """The records in a row on their topics, from offset `start` of each."""
-    ends = {"artifacts": start, "stored": start}
-    found = []
-    for record in records:
-        topic = "artifacts" if isinstance(record, Artifact) else "stored"
-        found.append(Entry(SimpleNamespace(topic=topic, partition=partition, offset=ends[topic]), record))
-        ends[topic] += 1
-    return found
 
 
 async def written(url, *records, **options):

@@ -1,5 +1,6 @@
 """What a batch writes, without a database."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import UUID
@@ -8,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.chats.rows import Entry, artifact_key, asking_message_id, batch, chat_id, derived_message_id, read
+from connectors.chats.rows import (
+    Entry,
+    Tools,
+    artifact_key,
+    asking_message_id,
+    batch,
+    chat_id,
+    derived_message_id,
+    read,
+)
 from schemas import Artifact, Stored
 from schemas.codec import encode
 from schemas.errors import RejectRecord
@@ -19,6 +29,7 @@ FILE = "0b8fdd2c-68a8-4d43-8c4a-6f4c5a1e2b3d"
 CHAT = "A1B2C3D4-0000-4000-8000-00000000000A"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TOPICS = Topics("t.")
+NO_TOOLS = Tools(re.compile(r".*-tool"), kept=False)
 
 
 def artifact(version=1, *, file=FILE, chat=CHAT, message=None, generation="g1"):
@@ -47,7 +58,7 @@ def in_a_row(*records, start=0):
 @given(st.permutations(range(1, 7)))
 def test_of_many_versions_the_highest_is_written_in_whatever_order_they_come(versions):
     made = batch(in_a_row(*map(artifact, versions)), {("t.artifacts", 0): 0}, tools=False)
-    assert [each.version for each in made.artifacts] == [6]
+    assert [each.version for each in made.artifacts.values()] == [6]
 
 
 def test_chats_and_generations_do_not_coalesce():
@@ -56,7 +67,7 @@ def test_chats_and_generations_do_not_coalesce():
         in_a_row(artifact(), artifact(chat=other), artifact(generation="g2")), {("t.artifacts", 0): 0}, tools=False
     )  # fmt: skip
     assert len(made.artifacts) == 3
-    assert [artifact_key(each) for each in made.artifacts] == sorted(artifact_key(each) for each in made.artifacts)
+    assert list(made.artifacts) == sorted(artifact_key(each) for each in made.artifacts.values())
 
 
 def test_a_batch_moves_each_partition_from_what_was_expected_past_its_last_record():
@@ -70,7 +81,7 @@ def test_a_batch_moves_each_partition_from_what_was_expected_past_its_last_recor
 
 def test_records_that_the_database_has_are_left_out():
     made = batch(in_a_row(artifact(1), artifact(2)), {("t.artifacts", 0): 2}, tools=False)
-    assert (made.artifacts, made.moves) == ((), {})
+    assert (made.artifacts, made.moves) == ({}, {})
 
 
 @pytest.mark.parametrize("tools", [True, False])
@@ -89,19 +100,22 @@ def test_the_last_copy_of_a_generation_is_kept():
 def test_ids_of_chats_and_messages_are_those_that_everybody_derives():
     tool = artifact(chat="video-generator-tool")
     assert str(chat_id(tool)) == chat_uuid("video-generator-tool")
-    assert str(derived_message_id(tool)) == message_id("video-generator-tool", FILE, "g1")
+    assert str(derived_message_id(tool, text_ids=False)) == message_id("video-generator-tool", FILE, "g1")
     assert chat_id(artifact()) == UUID(CHAT)
-    assert derived_message_id(artifact()) == derived_message_id(artifact(chat=CHAT.lower()))
+    lower = artifact(chat=CHAT.lower())
+    assert derived_message_id(artifact(), text_ids=False) == derived_message_id(lower, text_ids=False)
+    assert derived_message_id(lower, text_ids=True) == str(derived_message_id(lower, text_ids=False))
 
 
 @pytest.mark.parametrize(("asked", "found"), [(None, None), ("m-17", None), (CHAT, UUID(CHAT))])
-def test_only_a_uuid_can_name_the_message_that_asked(asked, found):
-    assert asking_message_id(artifact(message=asked)) == found
+def test_only_a_uuid_can_name_the_message_that_asked_where_their_ids_are_uuids(asked, found):
+    assert asking_message_id(artifact(message=asked), text_ids=False) == found
+    assert asking_message_id(artifact(message=asked), text_ids=True) == asked
 
 
 def test_a_record_is_read_by_its_topic():
-    assert read(source(0, encode(artifact())), TOPICS, tools=False) == artifact()
-    assert read(source(0, encode(stored()), topic="t.stored"), TOPICS, tools=False) == stored()
+    assert read(source(0, encode(artifact())), TOPICS, NO_TOOLS) == artifact()
+    assert read(source(0, encode(stored()), topic="t.stored"), TOPICS, NO_TOOLS) == stored()
 
 
 @pytest.mark.parametrize(
@@ -111,9 +125,18 @@ def test_a_record_is_read_by_its_topic():
         (b"{", "not_json"),
         (b"{}", "invalid"),
         (encode(artifact(chat="image-generator-tool")), "no_local_store"),
+        (encode(artifact(chat="a-tool-or-so")), "bad_chat_id"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_its_reason(value, reason):
     with pytest.raises(RejectRecord) as refused:
-        read(source(0, value), TOPICS, tools=False)
+        read(source(0, value), TOPICS, NO_TOOLS)
     assert refused.value.reason == reason
+
+
+def test_a_tool_is_what_the_pattern_matches_as_a_whole():
+    kept = Tools(re.compile("image"), kept=True)
+    assert read(source(0, encode(artifact(chat="image"))), TOPICS, kept) == artifact(chat="image")
+    with pytest.raises(RejectRecord) as refused:
+        read(source(0, encode(artifact(chat="image-generator"))), TOPICS, kept)
+    assert refused.value.reason == "bad_chat_id"

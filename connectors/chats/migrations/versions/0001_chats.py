@@ -1,7 +1,9 @@
-"""Chats, messages, artifacts, copies, offsets."""
+"""Chats, messages, artifacts, copies, offsets; beside an application's chats and messages only the last three."""
+
+from typing import Any
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 
 revision = "0001"
 down_revision = None
@@ -10,42 +12,34 @@ depends_on = None
 
 
 def upgrade() -> None:
+    tables = context.config.attributes["tables"]
+    prefix = tables.prefix
+    _books(prefix)
+    if tables.theirs:
+        _artifact(prefix, sa.Text() if tables.text_ids else sa.Uuid(), [])
+        return
+    _chats(prefix)
+    shown_in = sa.ForeignKeyConstraint(
+        ["message_id", "chat_id"],
+        [f"{prefix}message.id", f"{prefix}message.chat_id"],
+        name=op.f(f"fk_{prefix}artifact_{prefix}message"),
+        ondelete="CASCADE",
+    )
+    _artifact(prefix, sa.Uuid(), [shown_in])
+
+
+def _chats(prefix: str) -> None:
     op.create_table(
-        "chat",
+        f"{prefix}chat",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column(
             "name", sa.Text(), nullable=True, comment="what a chat is called that has no UUID (video-generator-tool)"
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_chat")),
+        sa.PrimaryKeyConstraint("id", name=op.f(f"pk_{prefix}chat")),
     )
     op.create_table(
-        "consumer_offset",
-        sa.Column("group_id", sa.Text(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column(
-            "next_offset", sa.BigInteger(), nullable=False, comment="the first offset that is not in this database yet"
-        ),
-        sa.CheckConstraint("next_offset >= 0", name=op.f("ck_consumer_offset_next_offset")),
-        sa.PrimaryKeyConstraint("group_id", "topic", "partition", name=op.f("pk_consumer_offset")),
-    )
-    op.create_table(
-        "stored_copy",
-        sa.Column("file_id", sa.Uuid(), nullable=False),
-        sa.Column("generation", sa.Text(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("content_type", sa.Text(), nullable=False),
-        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("role IN ('media', 'thumbnail')", name=op.f("ck_stored_copy_role")),
-        sa.PrimaryKeyConstraint("file_id", "generation", "role", name=op.f("pk_stored_copy")),
-        comment="kept for artifacts that come later than their copy, and for chats that are added later",
-    )
-    op.create_table(
-        "message",
+        f"{prefix}message",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("chat_id", sa.Uuid(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
@@ -67,21 +61,58 @@ def upgrade() -> None:
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("role IN ('user', 'assistant', 'system', 'tool')", name=op.f("ck_message_role")),
-        sa.CheckConstraint("status IN ('pending', 'processing', 'completed', 'error')", name=op.f("ck_message_status")),
-        sa.CheckConstraint("(file_id IS NULL) = (generation IS NULL)", name=op.f("ck_message_made_for")),
-        sa.ForeignKeyConstraint(["chat_id"], ["chat.id"], name=op.f("fk_message_chat"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
-        sa.UniqueConstraint("chat_id", "file_id", "generation", name=op.f("uq_message_chat_id_file_id_generation")),
-        sa.UniqueConstraint("id", "chat_id", name=op.f("uq_message_id_chat_id")),
+        sa.CheckConstraint("role IN ('user', 'assistant', 'system', 'tool')", name=op.f(f"ck_{prefix}message_role")),
+        sa.CheckConstraint(
+            "status IN ('pending', 'processing', 'completed', 'error')", name=op.f(f"ck_{prefix}message_status")
+        ),
+        sa.CheckConstraint("(file_id IS NULL) = (generation IS NULL)", name=op.f(f"ck_{prefix}message_made_for")),
+        sa.ForeignKeyConstraint(
+            ["chat_id"], [f"{prefix}chat.id"], name=op.f(f"fk_{prefix}message_{prefix}chat"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f(f"pk_{prefix}message")),
+        sa.UniqueConstraint(
+            "chat_id", "file_id", "generation", name=op.f(f"uq_{prefix}message_chat_id_file_id_generation")
+        ),
+        sa.UniqueConstraint("id", "chat_id", name=op.f(f"uq_{prefix}message_id_chat_id")),
+        postgresql_with={"fillfactor": 50},
     )
-    op.create_index(op.f("ix_message_chat_id"), "message", ["chat_id"], unique=False)
+
+
+def _books(prefix: str) -> None:
     op.create_table(
-        "artifact",
-        sa.Column("chat_id", sa.Uuid(), nullable=False),
+        f"{prefix}consumer_offset",
+        sa.Column("group_id", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column(
+            "next_offset", sa.BigInteger(), nullable=False, comment="the first offset that is not in this database yet"
+        ),
+        sa.CheckConstraint("next_offset >= 0", name=op.f(f"ck_{prefix}consumer_offset_next_offset")),
+        sa.PrimaryKeyConstraint("group_id", "topic", "partition", name=op.f(f"pk_{prefix}consumer_offset")),
+    )
+    op.create_table(
+        f"{prefix}stored_copy",
         sa.Column("file_id", sa.Uuid(), nullable=False),
         sa.Column("generation", sa.Text(), nullable=False),
-        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("role IN ('media', 'thumbnail')", name=op.f(f"ck_{prefix}stored_copy_role")),
+        sa.PrimaryKeyConstraint("file_id", "generation", "role", name=op.f(f"pk_{prefix}stored_copy")),
+        comment="kept for artifacts that come later than their copy, and for chats that are added later",
+    )
+
+
+def _artifact(prefix: str, message_id: sa.types.TypeEngine[Any], shown_in: list[sa.ForeignKeyConstraint]) -> None:
+    op.create_table(
+        f"{prefix}artifact",
+        sa.Column("file_id", sa.Uuid(), nullable=False),
+        sa.Column("generation", sa.Text(), nullable=False),
+        sa.Column("chat_id", sa.Uuid(), nullable=False),
+        sa.Column("message_id", message_id, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("progress", sa.Double(), nullable=False, comment="percent"),
@@ -109,31 +140,30 @@ def upgrade() -> None:
         sa.Column("tracked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("kind IN ('image', 'video', 'audio', 'other')", name=op.f("ck_artifact_kind")),
+        sa.CheckConstraint("kind IN ('image', 'video', 'audio', 'other')", name=op.f(f"ck_{prefix}artifact_kind")),
         sa.CheckConstraint(
             "outcome IN ('completed', 'failed', 'timed_out', 'cancelled', 'superseded')",
-            name=op.f("ck_artifact_outcome"),
+            name=op.f(f"ck_{prefix}artifact_outcome"),
         ),
         sa.CheckConstraint(
-            "reason IN ('upstream', 'timed_out', 'cancelled', 'superseded')", name=op.f("ck_artifact_reason")
+            "reason IN ('upstream', 'timed_out', 'cancelled', 'superseded')", name=op.f(f"ck_{prefix}artifact_reason")
         ),
-        sa.CheckConstraint("status <> 'completed' OR url IS NOT NULL", name=op.f("ck_artifact_completed_has_url")),
         sa.CheckConstraint(
-            "status IN ('pending', 'processing', 'completed', 'error')", name=op.f("ck_artifact_status")
+            "status <> 'completed' OR url IS NOT NULL", name=op.f(f"ck_{prefix}artifact_completed_has_url")
         ),
-        sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("ck_artifact_progress")),
-        sa.ForeignKeyConstraint(
-            ["message_id", "chat_id"],
-            ["message.id", "message.chat_id"],
-            name=op.f("fk_artifact_message"),
-            ondelete="CASCADE",
+        sa.CheckConstraint(
+            "status IN ('pending', 'processing', 'completed', 'error')", name=op.f(f"ck_{prefix}artifact_status")
         ),
-        sa.PrimaryKeyConstraint("chat_id", "file_id", "generation", name=op.f("pk_artifact")),
+        sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f(f"ck_{prefix}artifact_progress")),
+        *shown_in,
+        sa.PrimaryKeyConstraint("file_id", "generation", "chat_id", name=op.f(f"pk_{prefix}artifact")),
+        postgresql_with={"fillfactor": 50},
     )
-    op.create_index(op.f("ix_artifact_file_id_generation"), "artifact", ["file_id", "generation"], unique=False)
-    op.create_index(op.f("ix_artifact_message_id"), "artifact", ["message_id"], unique=False)
+    op.create_index(op.f(f"ix_{prefix}artifact_message_id"), f"{prefix}artifact", ["message_id"], unique=False)
 
 
 def downgrade() -> None:
-    for table in ("artifact", "message", "stored_copy", "consumer_offset", "chat"):
-        op.drop_table(table)
+    tables = context.config.attributes["tables"]
+    own = ("artifact", "stored_copy", "consumer_offset")
+    for table in own if tables.theirs else ("artifact", "message", "stored_copy", "consumer_offset", "chat"):
+        op.drop_table(tables.prefix + table)
