@@ -28,7 +28,8 @@ class Gateway:
         self._board = Board(settings)
         self._feed = JobsFeed(kafka, topics, self._board)
         self._commands = KafkaCommands(kafka, topics.commands, settings.kafka_timeout_seconds)
-        routes = Routes(settings, self._board, self._commands, self.not_ready)
+        self._access = Access(settings)
+        routes = Routes(settings, self._board, self._commands, self._access, self.not_ready)
         self._server = HttpServer(routes.application(), settings)
 
     @property
@@ -41,7 +42,7 @@ class Gateway:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set. Raises StopProcess when the port is taken, or no broker answers at start."""
-        warning = Access(self._settings).warning()
+        warning = self._access.warning()
         if warning:
             log.warning(warning)
         self._server.open()

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from schemas.settings import Section
 
@@ -12,7 +12,28 @@ class GatewaySettings(Section):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 in a container")
     port: int = Field(default=8080, ge=0, le=65_535, description="0 takes a free one")
-    auth: Literal["off"] = Field(default="off", description="off: everybody may read and ask for everything")
+    auth: Literal["jwt", "off"] = Field(
+        default="jwt", description="off: everybody may read and ask for everything; for development"
+    )
+    jwt_secret: SecretStr | None = Field(default=None, min_length=32, description="for HS256: the shared secret")
+    jwt_public_key: str | None = Field(default=None, description="for RS256 and ES256: the issuer's key, PEM")
+    jwks_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="for RS256 and ES256: where the issuer publishes its keys"
+    )
+    jwks_cache_seconds: float = Field(default=300, gt=0, description="how long published keys are not asked for again")
+    jwt_issuer: str | None = Field(default=None, min_length=1, description="what `iss` must be")
+    jwt_audience: str | None = Field(default=None, min_length=1, description="what `aud` must contain")
+    jwt_leeway_seconds: float = Field(default=10, ge=0, le=300, description="by how much clocks may differ")
+    cookie: str = Field(
+        default="rendercast_token", pattern=r"^[A-Za-z0-9_-]+$",
+        description="the cookie that may carry the token, for browsers' EventSource",
+    )  # fmt: skip
+    streams_per_subject: int = Field(default=100, ge=1, description="open event streams of one `sub`")
+    requests_per_subject: float = Field(default=50, gt=0, description="requests per second of one `sub`, on average")
+    requests_burst: int = Field(default=200, ge=1, description="requests of one `sub` at once")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="origins (`https://app.example.com`) whose pages may call, with their cookies"
+    )
     all_channel: bool = Field(default=True, description="whether the channel `all` (the page at `/`) may be read")
 
     max_jobs: int = Field(default=50_000, ge=1, description="jobs held in memory; the oldest finished ones go first")

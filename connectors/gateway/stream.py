@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,6 +22,7 @@ CHUNK_BYTES = 32_768
 HEADERS = {"Cache-Control": "no-transform, no-cache", "X-Accel-Buffering": "no"}
 _FAREWELLS = {
     "slow": frames.SLOW,
+    "expired": frames.comment("the token has expired; connect again with a fresh one"),
     "closing": frames.comment("the gateway is closing; connect again"),
     "reading anew": frames.comment("the gateway reads all jobs anew; connect again"),
 }
@@ -32,26 +34,40 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, board: Board, settings: GatewaySettings, channels: tuple[str, ...], last_event_id: str | None
+        self,
+        board: Board,
+        settings: GatewaySettings,
+        channels: tuple[str, ...],
+        last_event_id: str | None,
+        *,
+        seconds: float | None = None,
+        held: AbstractContextManager[None] | None = None,
     ) -> None:
+        """`seconds`: how long the reader may read. `held` is entered for as long as it does."""
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS)
         self._board, self._settings = board, settings
         self._channels, self._last_event_id = channels, last_event_id
+        self._seconds, self._held = seconds, held or contextlib.nullcontext()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        with self._board.joined(self._channels) as subscriber:
+        with self._held, self._board.joined(self._channels) as subscriber:
             leaving = asyncio.create_task(_notice_leaving(receive, subscriber))
+            expiry = None
+            if self._seconds is not None:
+                expiry = asyncio.get_running_loop().call_later(self._seconds, subscriber.end, "expired")
             try:
                 await self._write(subscriber, send)
             except TimeoutError:  # not even the goodbye would arrive: returning now makes the server close
                 metrics.SLOW_READERS.inc()
             finally:
+                if expiry is not None:
+                    expiry.cancel()
                 leaving.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await leaving

@@ -5,7 +5,7 @@ from typing import Literal
 
 from connectors.gateway.changes import Change
 
-End = Literal["slow", "closing", "reading anew", "gone"]
+End = Literal["slow", "closing", "reading anew", "expired", "gone"]
 
 
 class Subscriber:

@@ -212,7 +212,7 @@ def _start_all(site: Site, supervisor: Supervisor) -> None:
         storage__store_url=f"file://{site.objects}", storage__allow_http="true",
         storage__allow_private_hosts=f'["127.0.0.1:{site.simulator_port}"]',
     )  # fmt: skip
-    supervisor.start("gateway", "gateway", gateway__port=site.gateway_port)
+    supervisor.start("gateway", "gateway", gateway__port=site.gateway_port, gateway__auth="off")
 
 
 async def _until_ready(supervisor: Supervisor, tell: Tell) -> None:

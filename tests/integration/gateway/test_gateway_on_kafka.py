@@ -40,7 +40,7 @@ async def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
 @contextlib.asynccontextmanager
 async def running(kafka, topics, **settings):
     """A gateway that is ready, and a client for it; stopped in an orderly way."""
-    gateway = Gateway(GatewaySettings(port=0, **settings), kafka, topics.names)
+    gateway = Gateway(GatewaySettings(port=0, auth="off", **settings), kafka, topics.names)
     stop = asyncio.Event()
     task = asyncio.create_task(gateway.run(stop))
     try:
@@ -189,7 +189,7 @@ async def test_records_that_are_no_jobs_are_left_out_and_tombstones_forget(kafka
 async def test_missing_topics_stop_the_process_and_are_not_made(kafka):
     topics = TopicSettings(prefix=f"none-{uuid.uuid4().hex[:8]}.")
     with pytest.raises(StopProcess, match=f"missing topics: {topics.names.commands}, {topics.names.jobs}"):
-        await Gateway(GatewaySettings(port=0), kafka, topics.names).run(asyncio.Event())
+        await Gateway(GatewaySettings(port=0, auth="off"), kafka, topics.names).run(asyncio.Event())
     client = AIOKafkaAdminClient(bootstrap_servers=kafka.servers)
     await client.start()
     try:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
+from connectors.gateway.access import Access
 from connectors.gateway.board import Board
 from connectors.gateway.routes import Routes
 from connectors.gateway.server import HttpServer
@@ -75,11 +76,12 @@ class Stand:
     """The gateway's HTTP side on a real socket; the topic of jobs is played by `tell`."""
 
     def __init__(self, **settings) -> None:
-        self.settings = GatewaySettings(port=0, **{"close_timeout_seconds": 2, **settings})
+        self.settings = GatewaySettings(port=0, **{"auth": "off", "close_timeout_seconds": 2, **settings})
         self.board = Board(self.settings, lambda: NOW)
         self.commands = CommandList()
         self.not_ready: str | None = None
-        routes = Routes(self.settings, self.board, self.commands, lambda: self.not_ready)
+        self.access = Access(self.settings)
+        routes = Routes(self.settings, self.board, self.commands, self.access, lambda: self.not_ready)
         self.server = HttpServer(routes.application(), self.settings)
         self.stop = asyncio.Event()
         self._offsets: dict[int, int] = {}

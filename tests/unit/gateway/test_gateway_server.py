@@ -13,14 +13,14 @@ from schemas.topics import Topics
 
 
 async def test_a_port_that_is_taken_stops_the_process_with_its_setting_named(stand):
-    settings = GatewaySettings(port=stand.server.port)
+    settings = GatewaySettings(port=stand.server.port, auth="off")
     with pytest.raises(StopProcess, match="RENDERCAST_GATEWAY__PORT"):
         await Gateway(settings, KafkaSettings(), Topics("t.")).run(asyncio.Event())
 
 
 async def test_no_broker_at_start_stops_the_process_and_frees_the_port():
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1", start_timeout_seconds=0.5)
-    gateway = Gateway(GatewaySettings(port=0), kafka, Topics("t."))
+    gateway = Gateway(GatewaySettings(port=0, auth="off"), kafka, Topics("t."))
     assert gateway.not_ready() is not None
     with pytest.raises(StopProcess, match="no Kafka broker"):
         await gateway.run(asyncio.Event())

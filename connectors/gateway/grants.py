@@ -1,0 +1,78 @@
+"""What a token allows: for each action the channels, as patterns. Pure.
+
+The claim, after Mercure's: `{"rendercast": {"read": ["project.7f…", "user.{id}"], "cancel": ["project.7f…"]}}`.
+A pattern is a channel, a URI template of one (RFC 6570: `{name}` stands for letters, digits and `-._~%`, `{+name}` for
+anything), or `*` for every channel.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+from connectors.gateway.errors import Problem
+
+CLAIM = "rendercast"
+Action = Literal["read", "track", "check", "cancel"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+MAX_PATTERNS, MAX_LENGTH, MAX_VARIABLES = 200, 400, 4
+_PART = re.compile(r"\{(\+?)[A-Za-z0-9_]+\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Patterns by action. `EVERYTHING` is what everybody has where authorization is off."""
+
+    patterns: Mapping[Action, tuple[str, ...]]
+
+    def allows(self, action: Action, channel: str) -> bool:
+        return any(_compiled(each).fullmatch(channel) for each in self.patterns.get(action, ()))
+
+    def require_all(self, action: Action, channels: Iterable[str]) -> None:
+        """Raises Problem 403 that names the channel."""
+        for channel in channels:
+            if not self.allows(action, channel):
+                raise _forbidden(action, channel)
+
+    def require_any(self, action: Action, channels: Iterable[str]) -> None:
+        """Raises Problem 403 where none of the channels, the first of which names the job, is allowed."""
+        known = tuple(channels)
+        if not any(self.allows(action, each) for each in known):
+            raise _forbidden(action, known[0])
+
+
+EVERYTHING = Grants(dict.fromkeys(ACTIONS, ("*",)))
+
+
+def parse_grants(claim: object) -> Grants:
+    """The claim's grants. Raises ValueError that names what is wrong; unknown actions are a newer issuer's."""
+    if not isinstance(claim, dict):
+        raise ValueError(f"{CLAIM}: should be an object of actions and patterns")  # noqa: TRY004 - a value's error
+    found: dict[Action, tuple[str, ...]] = {}
+    for action in ACTIONS:
+        patterns = claim.get(action, [])
+        if not isinstance(patterns, list) or len(patterns) > MAX_PATTERNS or not all(map(_is_pattern, patterns)):
+            raise ValueError(f"{CLAIM}.{action}: should be a list of at most {MAX_PATTERNS} patterns of channels")
+        found[action] = tuple(patterns)
+    return Grants(found)
+
+
+def _is_pattern(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_LENGTH and len(_PART.findall(value)) <= MAX_VARIABLES
+
+
+@lru_cache(maxsize=4_096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    if pattern == "*":
+        return re.compile(".*", re.DOTALL)
+    parts, end = [], 0
+    for found in _PART.finditer(pattern):
+        parts += [re.escape(pattern[end : found.start()]), ".+" if found[1] else r"[A-Za-z0-9\-._~%]+"]
+        end = found.end()
+    return re.compile("".join([*parts, re.escape(pattern[end:])]), re.DOTALL)
+
+
+def _forbidden(action: Action, channel: str) -> Problem:
+    return Problem(403, f"The token does not allow to {action} {channel}.")
