@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 
 import stamina
+import structlog
 
 from connectors.storage.copier import Copier
 from connectors.storage.fetch import UrlExpired
@@ -20,7 +21,9 @@ from connectors.storage.slots import Slots
 from connectors.storage.store import StoreAway
 from connectors.storage.troubles import Troubles
 from schemas import StorageRequest, Stored
-from schemas.errors import RejectRecord, RetryLater
+from schemas.errors import RejectRecord, RendercastError, RetryLater
+
+log = structlog.get_logger()
 
 Ask = Callable[[StorageRequest, int], Awaitable[None]]
 
@@ -85,6 +88,10 @@ class Attempts:
                 self.busy.discard(task)
                 if isinstance(error, UrlExpired):
                     await self._ask(request, partition)
+                if isinstance(error, Exception) and not isinstance(error, RendercastError):
+                    # Whatever a host says must not end the process: it would come again after every start.
+                    log.exception("copy failed", file_id=request.file_id, generation=request.generation)
+                    raise RejectRecord("internal", f"{type(error).__name__}: {error}") from error
                 raise
 
     def _may_help(self, error: Exception) -> bool | float:

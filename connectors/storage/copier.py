@@ -1,8 +1,10 @@
 """One request: is the copy there? Else fetch it. What is told of it is the same on every repeat."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import aclosing
 from datetime import datetime
+from typing import Any
 
 from connectors.storage.download import Digest, download
 from connectors.storage.fetch import Fetcher
@@ -12,6 +14,8 @@ from connectors.storage.settings import StorageSettings
 from connectors.storage.store import ObjectStore
 from schemas import StorageRequest, Stored, utcnow
 from schemas.errors import RejectRecord, RetryLater
+
+_SHEET_SECONDS = 2.0
 
 
 class Copier:
@@ -42,14 +46,17 @@ class Copier:
             if not is_first:
                 return await self._found(key, request) or await self._described(key, request)
             OBJECTS.labels("copied").inc()
-            mine = self._sheet(key, request, digest)
-            told = await self._store.vouch(key, mine)
-            if told.sha256 != mine.sha256:  # two at once read different bytes: what is there now counts
-                return await self._described(key, request, replace=True)
-            return told
+            return await _whole(self._vouched(key, request, digest))
+
+    async def _vouched(self, key: str, request: StorageRequest, digest: Digest) -> Stored:
+        mine = self._sheet(key, request, digest)
+        told = await self._store.vouch(key, mine)
+        if told.sha256 != mine.sha256:  # two at once read different bytes: what is there now counts
+            return await self._described(key, request, replace=True)
+        return told
 
     async def _fetch(self, key: str, request: StorageRequest, digest: Digest) -> bool:
-        source = download(self._fetcher, request.url, digest)
+        source = download(self._fetcher, request.url, digest, self._settings.min_bytes_per_second)
         async with aclosing(source), aclosing(digest.read(source)) as chunks:
             return await self._store.put(key, chunks, lambda: _attributes(request, digest.content_type))
 
@@ -87,3 +94,14 @@ def _attributes(request: StorageRequest, content_type: str) -> dict[str, str]:
         "generation": path_safe(request.generation),
         "role": request.role,
     }
+
+
+async def _whole(work: Coroutine[Any, Any, Stored]) -> Stored:
+    """Do it also if this task is cancelled meanwhile: the object is there, and the sheet may be an older one's."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_SHEET_SECONDS)
+        task.cancel()
+        raise

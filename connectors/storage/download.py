@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
 
 import structlog
 
-from connectors.storage.fetch import Fetcher, StartOver, UrlExpired, require_rest, validator_of
+from connectors.storage.fetch import Fetcher, StartOver, UrlExpired, require_rest, require_whole, validator_of
 from connectors.storage.metrics import BYTES, RESUMED
 from connectors.storage.sniff import HEAD_BYTES, require_media
 from schemas import StorageRequest
@@ -15,6 +16,8 @@ from schemas.errors import RejectRecord, RetryLater
 log = structlog.get_logger()
 
 _CHUNK_BYTES = 1024 * 1024
+PACE_SECONDS = 30.0
+"""The period over which a download must not be too slow."""
 _FRUITLESS = 4
 """So many connections in a row that bring nothing new end the download; the request's next try starts over."""
 
@@ -69,8 +72,10 @@ class Digest:
         self.content_type = require_media(head[:HEAD_BYTES], self._request.kind, self._request.role)
 
 
-async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncGenerator[bytes]:
+async def download(fetcher: Fetcher, url: str, digest: Digest, least: float = 0) -> AsyncGenerator[bytes]:
     """The object's bytes in order, each once. A cut connection is followed by a request for the rest.
+
+    `least`: bytes per second, over half a minute, below which the host is too slow.
 
     Raises RejectRecord, StartOver, or RetryLater once connections bring nothing new.
     """
@@ -83,20 +88,22 @@ async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncGenerator
             headers = {"Range": f"bytes={read}-", "If-Range": validator} if read and validator else {}
             async with fetcher.get(url, headers) as answer:
                 if read:
-                    require_rest(answer, read, total)
+                    total = require_rest(answer, read, total, validator)
                     RESUMED.inc()
                 else:
-                    validator, total = validator_of(answer), answer.content_length
-                    digest.require_size(total or 0)
-                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-                    read += len(chunk)
-                    BYTES.inc(len(chunk))
-                    yield chunk
+                    validator, total = validator_of(answer), require_whole(answer)
+                digest.require_size(total or 0)
+                async with aclosing(_paced(answer.content.iter_chunked(_CHUNK_BYTES), least)) as chunks:
+                    async for chunk in chunks:
+                        read += len(chunk)
+                        BYTES.inc(len(chunk))
+                        yield chunk
+            _require_end(read, total)
         except (StartOver, UrlExpired):
             raise
         except RetryLater as error:
             fruitless = 0 if read > before else fruitless + 1
-            if not read or fruitless > _FRUITLESS:
+            if not read or fruitless > _FRUITLESS or error.facts.get("reason") == "too_slow":
                 raise
             if validator is None:
                 raise StartOver(f"cut, and the host names no version: {error}", reason="unreachable") from error
@@ -104,3 +111,30 @@ async def download(fetcher: Fetcher, url: str, digest: Digest) -> AsyncGenerator
             await asyncio.sleep(0.2 * 2**fruitless)
         else:
             return
+
+
+def _require_end(read: int, total: int | None) -> None:
+    """Raises where an answer has ended and the object has not: a host may send less of it than was asked for."""
+    if total is not None and read > total:
+        raise StartOver("the host sends more than it has told", reason="host_error")
+    if total is not None and read < total:
+        raise RetryLater("the host sends a part of the rest", reason="unreachable")
+
+
+async def _paced(chunks: AsyncIterator[bytes], least: float) -> AsyncGenerator[bytes]:
+    """The chunks. A host that sends, but hardly anything, must not hold a place for hours: raises `too_slow`.
+
+    Counted is the time that was spent waiting for it, so that a slow store is not the host's fault.
+    """
+    loop, waited, size = asyncio.get_running_loop(), 0.0, 0
+    while True:
+        began = loop.time()
+        chunk = await anext(chunks, None)
+        if chunk is None:
+            return
+        waited, size = waited + loop.time() - began, size + len(chunk)
+        if waited >= PACE_SECONDS:
+            if size < least * waited:
+                raise RetryLater("the host sends too slowly", reason="too_slow")
+            waited, size = 0.0, 0
+        yield chunk

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractResolver
 
 from connectors.storage.guard import Guard, GuardedResolver
+from connectors.storage.resolver import SystemResolver
 from connectors.storage.settings import StorageSettings
 from schemas import utcnow
 from schemas.errors import RejectRecord, RetryLater
@@ -23,7 +24,9 @@ _READ_BUFFER = 256 * 1024
 _REDIRECTS = {301, 302, 303, 307, 308}
 _EXPIRED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.GONE}
 _LATER = {HTTPStatus.REQUEST_TIMEOUT: "host_error", HTTPStatus.TOO_EARLY: "host_error", 429: "too_many_requests"}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19})", re.ASCII)
+_HEADER = re.compile(r"[\x20-\x7e]{1,1000}")
+_URL = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
 class StartOver(RetryLater):
@@ -46,7 +49,9 @@ class Fetcher:
     async def __aenter__(self) -> Self:
         self._session = ClientSession(
             connector=TCPConnector(
-                resolver=GuardedResolver(self._guard, self._resolver),
+                resolver=GuardedResolver(
+                    self._guard, self._resolver or SystemResolver(self._settings.connect_timeout_seconds)
+                ),
                 use_dns_cache=False,
                 limit=self._settings.concurrency,
                 limit_per_host=self._settings.concurrency_per_host,
@@ -58,6 +63,7 @@ class Fetcher:
             ),
             headers={"Accept-Encoding": "identity", "User-Agent": "rendercast-storage"},
             auto_decompress=False,
+            cookie_jar=DummyCookieJar(),
             read_bufsize=_READ_BUFFER,
             trust_env=False,  # a proxy would resolve names by itself
         )
@@ -81,7 +87,7 @@ class Fetcher:
                         require_success(answer.status, answer.headers.get("Retry-After"), utcnow())
                         yield answer
                         return
-                    at = urljoin(at, answer.headers.get("Location", ""))
+                    at = _redirected(at, answer.headers.get("Location", ""))
         raise RejectRecord("refused_url", f"more than {MAX_REDIRECTS} redirects")
 
 
@@ -91,8 +97,15 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (ClientError, TimeoutError, OSError) as error:
-        words = f"{type(error).__name__}: {str(error) or 'no answer in time'}"
-        raise RetryLater(f"the host cannot be read: {words}", reason="unreachable") from error
+        words = _URL.sub("the URL", str(error)) or "no answer in time"  # a signed URL is a secret
+        raise RetryLater(f"the host cannot be read: {type(error).__name__}: {words}", reason="unreachable") from error
+
+
+def _redirected(at: str, location: str) -> str:
+    try:
+        return urljoin(at, location)
+    except ValueError as error:
+        raise RejectRecord("refused_url", "URL refused: it redirects to none that can be read") from error
 
 
 def require_success(status: int, retry_after: str | None, now: datetime) -> None:
@@ -120,24 +133,42 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
         return float(text)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):  # of dates that only look like some
         return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())
 
 
 def validator_of(answer: ClientResponse) -> str | None:
     """What says that the object is still the same one: a strong ETag, else the time of its last change."""
-    tag = answer.headers.get("ETag")
-    if tag is not None and not tag.startswith("W/"):
-        return str(tag)
-    changed = answer.headers.get("Last-Modified")
-    return str(changed) if changed is not None else None
+    for name in ("ETag", "Last-Modified"):
+        found = answer.headers.get(name)
+        if found is not None and not found.startswith("W/") and _HEADER.fullmatch(found):
+            return str(found)
+    return None
 
 
-def require_rest(answer: ClientResponse, start: int, total: int | None) -> None:
-    """Whether a partial answer goes on exactly at `start`. Raises StartOver where it does not."""
+def require_whole(answer: ClientResponse) -> int | None:
+    """The size that the first answer tells; None where its end is marked in another way.
+
+    Raises for what could be a part of the object and look like all of it: RetryLater, or RejectRecord.
+    """
+    if answer.status != HTTPStatus.OK:
+        raise RetryLater("the host answers with a part that nobody asked for", reason="host_error")
+    encoding = answer.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise RetryLater(f"the host encodes the object ({encoding[:20]}), unasked", reason="host_error")
+    if answer.content_length is None and "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
+        raise RejectRecord("refused_by_host", "the host tells no length: nobody could see that the object was cut")
+    return answer.content_length
+
+
+def require_rest(answer: ClientResponse, start: int, total: int | None, validator: str | None) -> int:
+    """The object's size, if a partial answer goes on exactly at `start`, of the same version. Raises StartOver."""
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if answer.status != HTTPStatus.PARTIAL_CONTENT or found is None or int(found[1]) != start:
         raise StartOver("the host does not go on where the download was cut", reason="host_error")
-    if total is not None and found[2] != str(total):
+    if validator_of(answer) not in (None, validator):
+        raise StartOver("the object has changed", reason="host_error")
+    if total is not None and int(found[2]) != total:
         raise StartOver("the object has changed its size", reason="host_error")
+    return int(found[2])

@@ -12,10 +12,9 @@ Both are asked again for every redirect.
 import re
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from connectors.storage.settings import StorageSettings
@@ -30,6 +29,10 @@ _STANDARD_PORTS = {"https": 443, "http": 80}
 _GLOBAL_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
+_SPECIAL = (
+    IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"), IPv6Network("5f00::/16"),
+)  # fmt: skip
+"""Not of the public internet, whatever the age of Python's own tables."""
 
 
 def is_public(address: str) -> bool:
@@ -43,8 +46,12 @@ def is_public(address: str) -> bool:
             return is_public(str(found.ipv4_mapped))
         if found in _NAT64:
             return is_public(str(IPv4Address(int(found) & 0xFFFF_FFFF)))
-        return found in _GLOBAL_V6 and found.is_global and found not in _SIX_TO_FOUR
-    return found.is_global and not found.is_multicast and not found.is_reserved
+        return found in _GLOBAL_V6 and found.is_global and found not in _SIX_TO_FOUR and not _is_special(found)
+    return found.is_global and not _is_special(found) and not found.is_multicast and not found.is_reserved
+
+
+def _is_special(found: IPv4Address | IPv6Address) -> bool:
+    return any(found in network for network in _SPECIAL)
 
 
 class Guard:
@@ -70,7 +77,7 @@ class Guard:
             self._require_public_name(host)
             if port not in self._ports and port != _STANDARD_PORTS[scheme]:
                 raise _refused(f"port {port}")
-        path = _TO_ENCODE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), rest)
+        path = _TO_ENCODE.sub(_encoded, rest)
         shown = f"[{host}]" if ":" in host else host
         return URL(f"{scheme}://{shown}:{port}{'' if path.startswith('/') else '/'}{path}", encoded=True)
 
@@ -95,11 +102,11 @@ class Guard:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves by `inner` (default: the system) and hands out nothing that the guard has not seen."""
+    """Resolves by `inner` and hands out nothing that the guard has not seen."""
 
-    def __init__(self, guard: Guard, inner: AbstractResolver | None = None) -> None:
+    def __init__(self, guard: Guard, inner: AbstractResolver) -> None:
         self._guard = guard
-        self._inner = inner or ThreadedResolver()
+        self._inner = inner
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -110,6 +117,11 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+def _encoded(found: re.Match[str]) -> str:
+    """As UTF-8; bytes that a header had and that are none stay what they were."""
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))
 
 
 def _host_and_port(authority: str, standard: int) -> tuple[str, int]:

@@ -32,8 +32,8 @@ def check_template(template: str) -> str:
     literal = "".join(text for text, _, _, _ in parts)
     if (
         template.startswith("/")
+        or not {"", ".", ".."}.isdisjoint(template.split("/"))
         or ".." in literal
-        or "//" in template
         or not re.fullmatch(r"[A-Za-z0-9_./=-]*", literal)
     ):
         raise ValueError(

@@ -1,5 +1,6 @@
 """Settings of the storage sink, read from `RENDERCAST_STORAGE__…`."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -10,10 +11,29 @@ from schemas.settings import Section
 _MIB = 1024 * 1024
 
 
+_SCHEMES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
+
+
+def check_store_url(url: str) -> str:
+    """The URL, or ValueError: what it says is told in every location, so no secret may be in it."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        if re.match(r"[A-Za-z][A-Za-z0-9+]+:/", url):
+            raise ValueError("after the scheme a URL has two slashes, as in s3://bucket/prefix")
+        return url
+    if scheme.lower() not in _SCHEMES:
+        raise ValueError(f"the scheme is one of {', '.join(_SCHEMES)}")
+    if "@" in rest.partition("/")[0] and scheme.lower() not in ("abfs", "abfss"):
+        raise ValueError("a URL of a store has no credentials in it: see docs/storage.md")
+    if "?" in rest or "#" in rest:
+        raise ValueError("a URL of a store has no query and no fragment")
+    return url
+
+
 class StorageSettings(Section):
     """Where copies go, how hard the sink tries, and which addresses it may fetch from."""
 
-    store_url: str = Field(
+    store_url: Annotated[str, AfterValidator(check_store_url)] = Field(
         default="rendercast-store",
         min_length=1,
         description="file:///folder, s3://bucket/prefix, gs://…, az://…, or the path of a local folder",
@@ -32,8 +52,13 @@ class StorageSettings(Section):
     session_timeout_seconds: float = Field(
         default=10, ge=6, le=300, description="a silent process loses its partitions after this"
     )
-    concurrency: int = Field(default=4, ge=1, le=256, description="downloads at once")
-    concurrency_per_host: int = Field(default=4, ge=1, le=256, description="of these, from one host")
+    concurrency: int = Field(default=8, ge=1, le=256, description="downloads at once")
+    concurrency_per_host: int = Field(
+        default=4, ge=1, le=256, description="of these, from one host; fewer than all, so that no host stops the others"
+    )
+    min_bytes_per_second: float = Field(
+        default=16_384, ge=0, description="a host that sends less than this for half a minute is too slow"
+    )
     window: int = Field(
         default=64, ge=1, le=10_000, description="records of a partition taken before the oldest is done"
     )
@@ -45,7 +70,7 @@ class StorageSettings(Section):
     attempts: int = Field(default=8, ge=1, le=100, description="tries of one object before it goes to dead letters")
     retry_wait_seconds: float = Field(default=1, gt=0, le=60, description="before the second try; doubles from there")
     retry_wait_max_seconds: float = Field(default=60, gt=0, le=3600)
-    stop_grace_seconds: float = Field(default=7, gt=0, le=9, description="at a stop downloads in hand have this long")
+    stop_grace_seconds: float = Field(default=5, gt=0, le=7, description="at a stop downloads in hand have this long")
     allow_http: bool = Field(default=False, description="plain http, too")
     allow_hosts: tuple[str, ...] = Field(
         default=(), description="only these hosts (`.example.com`: and all below); empty: every public one"

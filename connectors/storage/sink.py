@@ -27,9 +27,10 @@ from connectors.storage.store import ObjectStore
 from connectors.storage.troubles import Troubles
 from connectors.storage.window import Window
 from schemas import Check, StorageRequest, Stored, utcnow
+from schemas.base import EARLIEST, LATEST
 from schemas.codec import decode_storage_request, encode
 from schemas.dead_letters import DeadLetter
-from schemas.errors import RejectRecord, RetryLater
+from schemas.errors import RejectRecord, RetryLater, StopProcess
 from schemas.headers import headers
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
@@ -39,6 +40,9 @@ log = structlog.get_logger()
 _NAME = "rendercast-storage"
 _POLL_MS = 200
 _KAFKA_SECONDS = 5
+_LAST_SECONDS = 1.0
+"""For each of the last things at a stop: committing, and closing the two clients."""
+_MAX_VALUE_BYTES = 65_536
 
 
 class StorageSink:
@@ -70,7 +74,7 @@ class StorageSink:
             await stack.enter_async_context(self._fetcher)
             await self._store.sweep()
             self._producer = await connect(producer(self._kafka, _NAME), self._kafka)
-            stack.push_async_callback(close, self._producer)
+            stack.push_async_callback(close, self._producer, _LAST_SECONDS)
             self._consumer = await connect(
                 consumer(
                     self._kafka,
@@ -81,7 +85,7 @@ class StorageSink:
                 ),
                 self._kafka,
             )
-            stack.push_async_callback(close, self._consumer)
+            stack.push_async_callback(close, self._consumer, _LAST_SECONDS)
             stack.push_async_callback(self._give_up)
             self._consumer.subscribe([self._topics.storage], listener=_Listener(self))
             self._troubles.await_partitions()
@@ -93,16 +97,15 @@ class StorageSink:
 
     async def _step(self, stopping: asyncio.Task[bool]) -> None:
         self._reap()
-        await self._commit()
-        self._make_room()
-        fetch = asyncio.create_task(self._fetch())
-        await asyncio.wait({fetch, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not fetch.done():
-            fetch.cancel()
-            await asyncio.gather(fetch, return_exceptions=True)
+        self._require_same_log()
+        work = asyncio.create_task(self._committed_and_fetched())
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
             return
         try:
-            found = fetch.result()
+            found = work.result()
         except RetryLater as error:
             self._troubles.note("kafka", error)
             await asyncio.wait({stopping}, timeout=1)
@@ -112,7 +115,9 @@ class StorageSink:
             for source in sources:
                 self._take(partition, source)
 
-    async def _fetch(self) -> dict[Any, list[Any]]:
+    async def _committed_and_fetched(self) -> dict[Any, list[Any]]:
+        await self._commit()
+        self._make_room()
         rooms = [window.room for window in self._windows.values() if window.room]
         with translated():
             found: dict[Any, list[Any]] = await self._consumer.getmany(
@@ -147,7 +152,7 @@ class StorageSink:
     async def _settle(self, source: Any, window: Window) -> None:
         """From a record in to its answer out, whatever that is."""
         try:
-            request = decode_storage_request(source.value or b"")
+            request = decode_storage_request(_small(source.value or b""))
             stored = await self._copied(request, source)
         except RejectRecord as error:
             self._attempts.busy.add(asyncio.current_task())
@@ -160,25 +165,25 @@ class StorageSink:
             if stored is None:
                 OBJECTS.labels("replaced").inc()
             else:
-                await self._sent(lambda: self._tell(stored))
+                await self._sent(lambda: self._tell(stored, source.partition))
                 log.info("stored", file_id=stored.file_id, generation=stored.generation, bytes=stored.bytes)
         window.settle(source.offset)
 
     async def _copied(self, request: StorageRequest, source: Any) -> Stored | None:
         """None where a later request has taken this one's place."""
-        name, at = _object(request), datetime.fromtimestamp(source.timestamp / 1000, UTC)
+        name, at = _object(request, source.partition), _moment(source.timestamp)
         self._latest[name] = max(source.offset, self._latest.get(name, 0))
         try:
             return await self._attempts.copy(
-                request, at, lambda: self._is_replaced(request, source.offset), source.partition
+                request, at, lambda: self._is_replaced(request, source.partition, source.offset), source.partition
             )
         finally:
             if self._latest.get(name) == source.offset:
                 del self._latest[name]
 
-    def _is_replaced(self, request: StorageRequest, offset: int) -> bool:
-        """Whether a later request for the same object is in hand, with another URL."""
-        return self._latest.get(_object(request), offset) > offset
+    def _is_replaced(self, request: StorageRequest, partition: int, offset: int) -> bool:
+        """Whether a later request for the same object is in hand."""
+        return self._latest.get(_object(request, partition), offset) > offset
 
     async def _ask_for_check(self, request: StorageRequest, partition: int) -> None:
         check = Check(file_id=request.file_id, expired_url=request.url, issued_at=utcnow())
@@ -188,9 +193,12 @@ class StorageSink:
         CHECKS.inc()
         log.info("URL has expired, asked for a check", file_id=request.file_id, generation=request.generation)
 
-    async def _tell(self, stored: Stored) -> None:
-        key = stored.file_id.encode()
-        await self._producer.send_and_wait(self._topics.stored, encode(stored), key=key, headers=headers(stored))
+    async def _tell(self, stored: Stored, partition: int) -> None:
+        """On the partition of the request, where the file's other records are."""
+        key, told = stored.file_id.encode(), headers(stored)
+        await self._producer.send_and_wait(
+            self._topics.stored, encode(stored), key=key, headers=told, partition=partition
+        )
 
     async def _sent(self, send: Callable[[], Any]) -> None:
         """Returns when the broker has the record, however long that takes: its window holds further ones back."""
@@ -198,7 +206,17 @@ class StorageSink:
             with attempt, translated():
                 await send()
 
-    async def _commit(self) -> None:
+    def _require_same_log(self) -> None:
+        """Raises StopProcess where the topic was made anew under us: what is on it would be passed over."""
+        for partition, window in self._windows.items():
+            end = self._consumer.highwater(partition) if partition in self._consumer.assignment() else None
+            if end is not None and window.next is not None and end < window.next:
+                raise StopProcess(
+                    f"partition {partition.partition} of {partition.topic} was read up to {window.next}, but it ends "
+                    f"at {end}: the topic was made anew. Start the sink again to read it from its beginning"
+                )
+
+    async def _commit(self, seconds: float = _KAFKA_SECONDS) -> None:
         moved = {
             partition: window.settled
             for partition, window in self._windows.items()
@@ -207,7 +225,7 @@ class StorageSink:
         if not moved:
             return
         try:
-            async with asyncio.timeout(_KAFKA_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._consumer.commit(moved)
         except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError) as error:
             log.debug("offsets were not committed", reason=str(error))
@@ -231,7 +249,7 @@ class StorageSink:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._commit()
+        await self._commit(_LAST_SECONDS)
 
     async def leave(self) -> None:
         """A rebalance begins. Copies go on: most partitions come back."""
@@ -262,5 +280,21 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._sink.take(assigned)
 
 
-def _object(request: StorageRequest) -> Hashable:
-    return request.file_id, request.generation, request.role
+def _object(request: StorageRequest, partition: int) -> Hashable:
+    """Offsets are of one partition, and a producer may partition as it likes."""
+    return partition, request.file_id, request.generation, request.role
+
+
+def _small(value: bytes) -> bytes:
+    """What waits for its turn is bounded in bytes, too."""
+    if len(value) > _MAX_VALUE_BYTES:
+        raise RejectRecord("invalid", f"value: expected at most {_MAX_VALUE_BYTES} bytes, got {len(value)}")
+    return value
+
+
+def _moment(milliseconds: int) -> datetime:
+    """Of a record: its producer may have written any number."""
+    try:
+        return min(max(datetime.fromtimestamp(milliseconds / 1000, UTC), EARLIEST), LATEST)
+    except (ValueError, OverflowError, OSError):
+        return EARLIEST

@@ -16,7 +16,13 @@ class Slots:
 
     @asynccontextmanager
     async def of(self, url: str) -> AsyncIterator[None]:
-        host = url.partition("://")[2].partition("/")[0].lower()
-        turns = self._hosts.setdefault(host, asyncio.Semaphore(self._per_host))
+        turns = self._hosts.setdefault(_host(url), asyncio.Semaphore(self._per_host))
         async with turns, self._all:
             yield
+
+
+def _host(url: str) -> str:
+    """The same for every spelling of a host."""
+    scheme, _, rest = url.lower().partition("://")
+    authority = rest.partition("/")[0].rpartition("@")[2]
+    return authority.removesuffix(":443" if scheme == "https" else ":80").rstrip(".")

@@ -38,7 +38,8 @@ def require_media(head: bytes, kind: Kind, role: Role) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    return head.lstrip()[:1] in (b"<", b"{", b"[") and b"\0" not in head
+    """Bytes that are UTF-8 throughout, but for a letter that is cut off at the end, and no zero among them."""
+    return b"\0" not in head and "\ufffd" not in head.decode("utf-8", "replace")[:-4]
 
 
 def _describe(head: bytes, found: str) -> str:

@@ -40,7 +40,7 @@ _INCOMING = ".incoming"
 _LEFT_OVER_SECONDS = 86_400
 _READ_BYTES = 1024 * 1024
 _PARTS_AT_ONCE = 2
-_CLIENT = {"connect_timeout": "5s", "timeout": "5m", "allow_http": True}
+_CLIENT = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "5m", "allow_http": True}
 """Of one request: a part of the largest size has to pass, also on a slow line. Plain http if the endpoint says so."""
 _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}
 """Of the store's client. What takes longer is told (`StoreAway`), and waited for by the sink."""
@@ -64,7 +64,8 @@ class ObjectStore:
             else:
                 self._store = from_url(url, client_options=cast("Any", _CLIENT), retry_config=_RETRIES)
         except (BaseError, ValueError, OSError) as error:
-            raise StopProcess(f"the object store cannot be opened (RENDERCAST_STORAGE__STORE_URL): {error}") from error
+            words = _words(error)
+            raise StopProcess(f"the object store cannot be opened (RENDERCAST_STORAGE__STORE_URL): {words}") from error
 
     def location(self, key: str) -> str:
         """The URL of an object, for those who may read the store."""
@@ -192,7 +193,7 @@ def _translated() -> Iterator[None]:
         yield
     except (PermissionDeniedError, PermissionError, UnauthenticatedError, UnknownConfigurationKeyError) as error:
         raise StopProcess(f"the object store does not let this process in: {_words(error)}") from error
-    except InvalidPathError as error:
+    except (InvalidPathError, ValueError) as error:  # which of the two is the library's whim
         raise RejectRecord("bad_key", f"the object store refuses the key: {_words(error)}") from error
     except (BaseError, OSError) as error:
         raise StoreAway(f"the object store does not answer: {_words(error)}", reason="store") from error

@@ -141,7 +141,7 @@ def dead_letters_replay(places: tuple[Place, ...], *, all_: bool, again: bool, y
             async for chunk in chunks:
                 tally.add(chunk)
                 missing.difference_update(each.letter.place for each in chunk)
-                if tally.sent and len(chunk) == replay.CHUNK_LETTERS:  # there may be many more
+                if any(each.why_not is None for each in chunk) and len(chunk) == replay.CHUNK_LETTERS:  # more to come
                     click.echo(f"sent so far: {tally.sent.total():,}", err=True)
 
     async def rehearse() -> None:

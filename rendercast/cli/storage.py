@@ -77,8 +77,9 @@ def _finding(found: Any, *, as_json: bool) -> str:
     "--since", type=Moment(), required=True, help="What was completed since: 2026-01-02T03:04:05Z, 2026-01-02, 2h, 3d."
 )
 @click.option("--until", type=Moment(), help="And before this time, or span before now.")
+@click.option("--again", is_flag=True, help="Also for what `stored` has: after a loss.")
 @click.option("--yes", is_flag=True, help="Do it. Without this it only says what would be asked for.")
-def storage_backfill(*, since: datetime, until: datetime | None, yes: bool) -> None:
+def storage_backfill(*, since: datetime, until: datetime | None, again: bool, yes: bool) -> None:
     """Ask the storage sink for copies of what was completed before there was one.
 
     Leaves out what is stored. Running it twice is harmless: the sink looks, and finds the copy.
@@ -93,14 +94,14 @@ def storage_backfill(*, since: datetime, until: datetime | None, yes: bool) -> N
         asked.update((each.request.kind, each.request.role) for each in part if not each.there)
 
     async def ask() -> None:
-        async with aclosing(backfill.ask(settings, since, until)) as parts:
+        async with aclosing(backfill.ask(settings, since, until, again=again)) as parts:
             async for part in parts:
                 count(part)
                 if len(part) == backfill.PART:  # there may be many more
                     click.echo(f"asked so far: {asked.total():,}", err=True)
 
     async def rehearse() -> None:
-        async with aclosing(backfill.find(settings, since, until)) as found:
+        async with aclosing(backfill.find(settings, since, until, again=again)) as found:
             async for each in found:
                 count([each])
 

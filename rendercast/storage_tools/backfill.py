@@ -39,10 +39,16 @@ class Wanted:
     there: bool
 
 
-async def find(settings: Settings, since: datetime, until: datetime | None) -> AsyncGenerator[Wanted]:
-    """What was completed in that time. Held are the names of what was stored since, and one partition's requests."""
+async def find(
+    settings: Settings, since: datetime, until: datetime | None, *, again: bool = False
+) -> AsyncGenerator[Wanted]:
+    """What was completed in that time; with `again` nothing counts as there.
+
+    Held are the names of what was stored since, and one partition's requests.
+    """
     topics = settings.topics.names
-    told = await names(settings.kafka, await extent(settings.kafka, [topics.stored], since=since - SKEW))
+    stored = await extent(settings.kafka, [topics.stored], since=since - SKEW)
+    told = set() if again else await names(settings.kafka, stored)
     completions = await extent(settings.kafka, [topics.completions], since=since - SKEW)
     documents = await extent(settings.kafka, [topics.jobs])
     for number in sorted({*completions.partitions, *documents.partitions}):
@@ -93,12 +99,14 @@ def _read(decode: Callable[[bytes], R], value: bytes | None) -> R | None:
         return None
 
 
-async def ask(settings: Settings, since: datetime, until: datetime | None) -> AsyncGenerator[list[Wanted]]:
+async def ask(
+    settings: Settings, since: datetime, until: datetime | None, *, again: bool = False
+) -> AsyncGenerator[list[Wanted]]:
     """Send the requests of what `find` finds and is not there; in parts, each once the broker has it."""
     client = await connect(producer(settings.kafka, _NAME), settings.kafka)
     try:
         part: list[Wanted] = []
-        async for each in find(settings, since, until):
+        async for each in find(settings, since, until, again=again):
             part.append(each)
             if len(part) >= PART:
                 await _send(client, settings.topics.names.storage, part)

@@ -152,5 +152,6 @@ def test_backfill_asks_for_what_was_completed_since_and_is_not_stored(settings):
         (late, "thumbnail"): (1, THUMBNAIL),
         (there, "thumbnail"): (1, THUMBNAIL),
     }
+    assert "would ask for: 5\n" in run("backfill", "--since", "1d", "--again").stdout
     assert "would ask for: 5" in run("backfill", "--since", "2024-12-31").stdout
     assert "would ask for: 1" in run("backfill", "--since", "2024-12-31", "--until", "1d").stdout

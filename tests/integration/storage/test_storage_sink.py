@@ -1,6 +1,7 @@
 """The storage sink on a real Kafka, with a real HTTP server that misbehaves, into a local folder."""
 
 import asyncio
+import contextlib
 import hashlib
 from datetime import UTC, datetime
 
@@ -21,7 +22,10 @@ from integration.storage.support import (
     video,
 )
 
-from schemas.codec import decode_command, encode
+from connectors.storage.copier import Copier
+from rendercast import topics as admin
+from schemas.codec import decode_command, decode_stored, encode
+from schemas.errors import StopProcess
 
 
 async def test_an_object_is_stored_with_its_bytes_and_told_with_their_hash(kafka, topics, host, running):
@@ -306,3 +310,87 @@ async def test_a_host_that_is_slow_leaves_room_for_the_others(kafka, topics, hos
         assert "/5.mp4" in {path for path, _ in host.seen}
         host.held.set()
         await told(kafka, topics, 6)
+
+
+async def test_what_a_host_or_a_record_says_ends_no_process_and_no_partition(kafka, topics, host, running):
+    host.objects["/good.mp4"] = host.objects["/late.mp4"] = video()
+    host.answers["/redirect.mp4"] = [(302, {"Location": "https://[x/"})]
+    host.answers["/late.mp4"] = [(503, {"Retry-After": "1 Jan 99999999999 00:00:00"})]
+    odd, big = request(host, "/good.mp4"), request(host, "/good.mp4")
+    async with producing(kafka) as producer:
+        send_to = topics.names.storage
+        await producer.send_and_wait(send_to, encode(odd), partition=0, timestamp_ms=-(10**17))
+        await producer.send_and_wait(send_to, encode(big)[:-1] + b',"x":"' + b"x" * 70_000 + b'"}', partition=0)
+        for path in ("/redirect.mp4", "/late.mp4", "/good.mp4"):
+            await producer.send_and_wait(send_to, encode(request(host, path)), partition=0)
+    async with running() as sink:
+        found = await told(kafka, topics, 3)
+        refused = await letters(kafka, topics, 2)
+        await until(lambda: asyncio.run(committed(kafka, topics)) == 5)
+        assert sink.not_ready() is None
+    assert sorted(each["reason"] for each in refused) == ["invalid", "refused_url"]
+    assert odd.file_id in {each.file_id for each in found}
+
+
+async def test_an_error_of_our_own_costs_its_record_and_nothing_else(kafka, topics, host, running, monkeypatch):
+    host.objects["/a.mp4"] = host.objects["/b.mp4"] = video()
+    bad, good = request(host, "/a.mp4"), request(host, "/b.mp4")
+    copy = Copier.copy
+
+    async def failing(self, asked, at):
+        if asked == bad:
+            raise ZeroDivisionError("of ours")
+        return await copy(self, asked, at)
+
+    monkeypatch.setattr(Copier, "copy", failing)
+    await sent(kafka, topics, bad, good)
+    async with running():
+        await told(kafka, topics, 1)
+        (letter,) = await letters(kafka, topics, 1)
+    assert (letter["reason"], letter["detail"]) == ("internal", "ZeroDivisionError: of ours")
+
+
+async def test_what_is_told_is_on_the_partition_of_its_request_wherever_that_is(kafka, topics, host, running):
+    """Another producer's partitioner may put one object's requests on two partitions."""
+    host.answers["/old.mp4"], host.objects["/new.mp4"] = [(403, {})] * 100, video()
+    old = request(host, "/old.mp4")
+    new = old.model_copy(update={"url": request(host, "/new.mp4").url})
+    async with producing(kafka) as producer:
+        for number in range(3):
+            other = request(host, "/new.mp4", generation=f"other-{number}")
+            await producer.send_and_wait(topics.names.storage, encode(other), partition=0)
+        await producer.send_and_wait(topics.names.storage, encode(old), partition=0)
+        await producer.send_and_wait(topics.names.storage, encode(new), partition=1)
+    async with running(attempts=50):
+        await told(kafka, topics, 4)
+    records = await asyncio.to_thread(read, kafka, topics.names.stored)
+    partitions = {decode_stored(each.value).file_id: each.partition for each in records}
+    assert partitions.pop(old.file_id) == 1
+    assert set(partitions.values()) == {0}
+
+
+async def test_a_topic_that_was_made_anew_stops_the_process(kafka, topics, host, running):
+    host.objects["/a.mp4"] = video()
+    requests = [request(host, "/a.mp4") for _ in range(6)]
+
+    async def run():
+        async with running() as sink:
+            await sent(kafka, topics, *requests)
+            await told(kafka, topics, 6)
+            await admin.delete(kafka, topics)
+            await until(lambda: asyncio.run(admin.apply(kafka, topics)))
+            await sent(kafka, topics, requests[0])
+            await asyncio.wait([sink.task], timeout=60)
+
+    with pytest.raises(StopProcess, match="made anew"):
+        await run()
+
+
+@contextlib.asynccontextmanager
+async def producing(kafka):
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()

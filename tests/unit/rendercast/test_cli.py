@@ -57,7 +57,7 @@ def test_parse_passes_over_a_last_frame_that_was_cut():
 
 def test_config_masks_secrets_inside_urls(monkeypatch):
     monkeypatch.setenv("RENDERCAST_CONNECTOR__BASE_URL", "http://me:hush@host")
-    monkeypatch.setenv("RENDERCAST_STORAGE__STORE_URL", "s3://bucket?secret_access_key=hush")
+    monkeypatch.setenv("RENDERCAST_STORAGE__LOCATION_BASE", "https://host/?secret_access_key=hush")
     for arguments in (("config",), ("config", "--json")):
         result = run(*arguments)
         assert result.exit_code == 0

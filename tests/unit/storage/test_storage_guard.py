@@ -84,6 +84,7 @@ def test_of_an_authority_with_a_backslash_the_part_before_it_is_the_host():
         ("?x=1", "/?x=1"),
         ("/a#b", "/a"),
         ("/a\r\nX: y", "/a%0D%0AX:%20y"),
+        ("/caf\udce9.mp4", "/caf%E9.mp4"),  # a byte of a header that is no UTF-8
         ('/"<a>"', "/%22%3Ca%3E%22"),
     ],
 )

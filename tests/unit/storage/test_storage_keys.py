@@ -53,7 +53,8 @@ def test_a_name_is_one_part_of_a_path_whatever_the_generation(text):
     "template",
     [
         "{file_id}{ext}", "{generation}", "{file_id}/{generation}/{secret}", "/{file_id}/{generation}",
-        "../{file_id}/{generation}", "{file_id}//{generation}", "{file_id!r}/{generation}",
+        "../{file_id}/{generation}", "{file_id}//{generation}",
+        "a/./{file_id}/{generation}", "{file_id}/{generation}/", "{file_id!r}/{generation}",
         "{file_id:>99}/{generation}",
         "{file_id.__class__}/{generation}", "{file_id}/{generation", "a b/{file_id}/{generation}",
     ],

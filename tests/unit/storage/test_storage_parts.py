@@ -220,11 +220,19 @@ async def test_a_cut_download_asks_for_the_rest_of_the_same_version():
         (TAG, (206, {"Content-Range": "bytes 3-9/10"}, [b"x"], None)),
         (TAG, (206, {"Content-Range": "bytes 4-9/11"}, [b"x"], None)),
         (TAG, (206, {}, [b"x"], None)),
-        ({"ETag": 'W/"weak"'}, None),
-        ({}, None),
+        (TAG, (206, {"Content-Range": "bytes 4-9/10", "ETag": '"v2"'}, [b"x"], None)),
+        (TAG, (206, {"Content-Range": "bytes 4-9/*"}, [b"x"], None)),
+        (TAG, (206, {"Content-Range": f"bytes {'4' * 5_000}-9/10"}, [b"x"], None)),
+        (TAG, (206, {"Content-Range": "bytes 4-9/10"}, [b"4567890123"], None)),
+        ({"ETag": 'W/"weak"', "Content-Length": 10}, None),
+        ({"Content-Length": 10}, None),
+        ({"ETag": '"a\x01b"', "Content-Length": 10}, None),
     ],
-    ids=["ranges ignored", "another start", "another size", "no range told", "weak version", "no version"],
-)
+    ids=[
+        "ranges ignored", "another start", "another size", "no range told", "another version", "no size told",
+        "a number without end", "too much", "weak version", "no version", "a version that no header takes",
+    ],
+)  # fmt: skip
 async def test_what_cannot_be_known_to_be_the_same_object_is_begun_anew(first, second):
     host = Host((200, first, [b"0123"], CUT), *([second] if second else []))
     with pytest.raises(StartOver):
@@ -248,3 +256,60 @@ async def test_a_first_connection_that_fails_is_left_to_the_attempts_of_the_requ
     with pytest.raises(RetryLater, match="cut"):
         await downloaded(host)
     assert len(host.asked) == 1
+
+
+async def test_a_host_that_sends_the_rest_in_parts_is_asked_until_all_of_it_is_there():
+    host = Host(
+        (200, TAG, [b"0123"], CUT),
+        (206, {"Content-Range": "bytes 4-6/10"}, [b"456"], None),
+        (206, {"Content-Range": "bytes 7-9/10"}, [b"789"], None),
+    )
+    assert await downloaded(host) == b"0123456789"
+
+
+async def test_the_end_of_a_chunked_object_that_was_cut_is_known_from_the_answer_that_goes_on():
+    chunked = {"ETag": '"v1"', "Transfer-Encoding": "chunked"}
+    host = Host(
+        (200, chunked, [b"0123"], CUT),
+        (206, {"Content-Range": "bytes 4-6/10"}, [b"456"], None),
+        (206, {"Content-Range": "bytes 7-9/10"}, [b"789"], None),
+    )
+    assert await downloaded(host) == b"0123456789"
+    assert await downloaded(Host((200, chunked, [b"0123"], None))) == b"0123"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "raised"),
+    [
+        (206, {"Content-Range": "bytes 5-9/10", "Content-Length": 5}, RetryLater),
+        (200, {"Content-Encoding": "gzip", "Content-Length": 5}, RetryLater),
+        (200, {}, RejectRecord),
+    ],
+    ids=["a part that nobody asked for", "encoded, unasked", "an end that a cut looks like"],
+)
+async def test_what_may_not_be_the_whole_object_is_not_taken_for_it(status, headers, raised):
+    with pytest.raises(raised):
+        await downloaded(Host((status, headers, [b"01234"], None)))
+
+
+async def test_a_host_that_hardly_sends_anything_is_too_slow(monkeypatch):
+    monkeypatch.setattr("connectors.storage.download.PACE_SECONDS", 0)
+    host = Host((200, TAG, [b"0123", b"456789"], None))
+    with pytest.raises(RetryLater, match="too slowly") as slow:
+        async for _ in download(host, "https://e.com/a", Digest(REQUEST, 10**6), least=1e12):
+            pass
+    assert slow.value.facts["reason"] == "too_slow"
+    assert len(host.asked) == 1  # such a host is not asked for the rest
+
+
+@pytest.mark.parametrize(
+    "head", [b"404 page not found\n", b"\xef\xbb\xbf<!doctype html>", "Übel".encode(), ("é" * 9_000).encode()[:8_191]]
+)
+def test_a_text_is_no_object_of_any_kind(head):
+    with pytest.raises(RejectRecord):
+        require_media(head, "other", "media")
+
+
+@pytest.mark.parametrize("kind", ["1 Jan 99999999999 00:00:00", "0" * 5_000, "Fri, 99 Foo 2026", "\u0661"])
+def test_a_date_that_only_looks_like_one_says_nothing_and_ends_nothing(kind):
+    assert seconds_of(kind, NOW) in (None, 0.0)
