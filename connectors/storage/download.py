@@ -102,6 +102,8 @@ async def download(fetcher: Fetcher, url: str, digest: Digest, least: float = 0)
         except (StartOver, UrlExpired):
             raise
         except RetryLater as error:
+            if read == total:
+                return  # what went wrong came behind the last byte
             fruitless = 0 if read > before else fruitless + 1
             if not read or fruitless > _FRUITLESS or error.facts.get("reason") == "too_slow":
                 raise

@@ -313,3 +313,7 @@ def test_a_text_is_no_object_of_any_kind(head):
 @pytest.mark.parametrize("kind", ["1 Jan 99999999999 00:00:00", "0" * 5_000, "Fri, 99 Foo 2026", "\u0661"])
 def test_a_date_that_only_looks_like_one_says_nothing_and_ends_nothing(kind):
     assert seconds_of(kind, NOW) in (None, 0.0)
+
+
+async def test_what_goes_wrong_behind_the_last_byte_does_not_matter():
+    assert await downloaded(Host((200, TAG, [b"0123456789"], CUT))) == b"0123456789"
