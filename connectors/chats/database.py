@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -31,7 +31,10 @@ _NEEDS_OPERATOR = ("28", "3D", "42")
 """SQLSTATE classes: not authorised, no such database, no such table or no right to it."""
 _REFUSES_DATA = ("22", "23")
 """SQLSTATE classes: data exception, integrity constraint violation."""
-_SQLITE_NEEDS_OPERATOR = ("no such table", "no such column", "file is not a database")
+_WORDS_NEED_OPERATOR = (
+    "no such table", "no such column", "file is not a database",  # SQLite has no SQLSTATE
+    "password authentication failed", "no pg_hba.conf entry", "invalid connection option",
+)  # fmt: skip
 _ALEMBIC = threading.Lock()
 """Alembic keeps the migration in hand in module globals: one at a time in a process."""
 
@@ -75,22 +78,23 @@ def make_engine(text: str) -> AsyncEngine:
     try:
         if url.drivername.startswith("sqlite"):
             engine = create_async_engine(url, connect_args={"timeout": _CONNECT_SECONDS}, **options)
-            _teach_sqlite(engine)
+            _teach_sqlite(engine.sync_engine)
             return engine
-        server = f"-c idle_in_transaction_session_timeout={_FROZEN_SECONDS}s -c timezone=UTC"
+        own = url.query.get("options", "")  # such as a search_path: it stands beside ours
+        server = f"{own} -c idle_in_transaction_session_timeout={_FROZEN_SECONDS}s -c timezone=UTC".strip()
         connect = {"connect_timeout": _CONNECT_SECONDS, "application_name": "rendercast-chats", "options": server}
         return create_async_engine(url, pool_pre_ping=True, connect_args=connect, **options)
     except (NoSuchModuleError, ImportError) as error:
         raise StopProcess(f"the database driver cannot be loaded: {error}") from error
 
 
-def _teach_sqlite(engine: AsyncEngine) -> None:
+def _teach_sqlite(engine: Engine) -> None:
     """Foreign keys, a journal that readers do not block on, and transactions that take the write lock at once.
 
     Python's sqlite3 would begin them by itself, and late: two writers that have both read then deadlock.
     """
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -98,7 +102,7 @@ def _teach_sqlite(engine: AsyncEngine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -116,7 +120,7 @@ def translated(name: str) -> Iterator[None]:
         state = getattr(error.orig, "sqlstate", None) or ""
         if _refuses_data(error, state):
             raise RejectRecord("refused_by_database", words) from error
-        if state.startswith(_NEEDS_OPERATOR) or any(each in words for each in _SQLITE_NEEDS_OPERATOR):
+        if state.startswith(_NEEDS_OPERATOR) or any(each in words for each in _WORDS_NEED_OPERATOR):
             raise StopProcess(words) from error
         raise RetryLater(words) from error
     except (OverflowError, UnicodeError) as error:  # drivers raise these of a value before the database sees it
@@ -178,6 +182,8 @@ def _config() -> Config:
 
 def _upgrade(url: URL, plan: Plan) -> None:
     engine = create_engine(url.set(drivername=url.drivername.removesuffix("+aiosqlite")))
+    if engine.dialect.name == "sqlite":
+        _teach_sqlite(engine)
     try:
         with _ALEMBIC, engine.begin() as connection:
             config = _config()

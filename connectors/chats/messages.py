@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 from sqlalchemy import BigInteger, Table, Text, case, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +23,9 @@ from connectors.chats.rows import (
 )
 from connectors.chats.tables import Tables
 from schemas import Artifact, is_uuid
-from schemas.errors import RendercastError
+from schemas.errors import RejectRecord, RendercastError
+
+log = structlog.get_logger()
 
 _SUMMARISED = ("status", "version", "updated_at")
 _RANKED = ("processing", "pending", "completed", "error")
@@ -129,8 +132,12 @@ def _uuid(value: object) -> UUID | None:
     return UUID(value) if isinstance(value, str) and is_uuid(value) else None
 
 
-async def refresh(connection: AsyncConnection, tables: Tables, changed: Collection[MessageId]) -> list[Told]:
+async def refresh(
+    connection: AsyncConnection, tables: Tables, changed: Collection[MessageId], *, strict: bool
+) -> list[Told]:
     """Make the messages show their artifacts as they are now, all of them.
+
+    One whose parts are no array raises RejectRecord, or is left as it is unless `strict`.
 
     A message's row is locked before they are read, as a file of another partition may show in the same message; by a
     lock that suffers the foreign keys' own (`FOR NO KEY UPDATE`), else two writers of one message deadlock. So what is
@@ -148,21 +155,29 @@ async def refresh(connection: AsyncConnection, tables: Tables, changed: Collecti
     if not there:
         return []
     if parts:
-        await _show_parts(connection, tables, there)
+        await _show_parts(connection, tables, there, strict=strict)
     return await _summarise(connection, tables, there)
 
 
-async def _show_parts(connection: AsyncConnection, tables: Tables, parts: Mapping[MessageId, str | None]) -> None:
+async def _show_parts(
+    connection: AsyncConnection, tables: Tables, parts: Mapping[MessageId, str | None], *, strict: bool
+) -> None:
     own = tables.artifact.c
     found = await connection.execute(
         select(tables.artifact)
         .where(among(connection, own.message_id, parts))
         .order_by(own.message_id, own.tracked_at, own.file_id, own.generation)
     )
-    rows = [
-        {"id": shown, "parts": merged(parts[shown], [part(each, tables.part_type) for each in group])}
-        for shown, group in groupby(found.mappings(), key=lambda row: row["message_id"])
-    ]
+    rows = []
+    for shown, group in groupby(found.mappings(), key=lambda row: row["message_id"]):
+        try:
+            rows.append({"id": shown, "parts": merged(parts[shown], [part(each, tables.part_type) for each in group])})
+        except RejectRecord as error:
+            if strict:
+                raise
+            log.warning("message cannot show its artifacts", message_id=str(shown), reason=str(error))
+    if not rows:
+        return
     statement, values = updating(connection, tables.message, rows)
     await connection.execute(statement, values)
 

@@ -36,7 +36,7 @@ def merged(parts: str | None, ours: Sequence[Mapping[Any, Any]]) -> str:
     new = {each["id"]: orjson.dumps(each).decode() for each in ours}
     kinds = {each["type"] for each in ours}
     found = []
-    for raw, value in _elements(parts or "[]"):
+    for raw, value in _elements("[]" if parts in (None, "", "null") else parts):
         known = isinstance(value, dict) and value.get("type") in kinds and value.get("id")
         if not isinstance(known, str) or known not in new:
             found.append(raw)

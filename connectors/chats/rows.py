@@ -154,12 +154,17 @@ def artifact_row(key: ArtifactKey, found: Artifact, message_id: MessageId) -> Ro
     chat, file, generation = key
     return {
         "chat_id": chat, "file_id": file, "generation": generation, "message_id": message_id, "kind": found.kind,
-        "status": found.status, "progress": found.progress, "note": found.message,
+        "status": found.status, "progress": found.progress, "note": _text(found.message),
         "estimate_seconds": found.estimate_seconds, "outcome": found.outcome, "reason": found.reason,
         "late": found.late, "url": found.url, "thumbnail_url": found.thumbnail_url, "project_id": found.project_id,
-        "user_id": found.user_id, "prompt": found.prompt, "version": found.version, "revision": 1,
+        "user_id": found.user_id, "prompt": _text(found.prompt), "version": found.version, "revision": 1,
         "tracked_at": found.tracked_at, "updated_at": found.updated_at, "finished_at": found.finished_at,
     }  # fmt: skip
+
+
+def _text(told: str | None) -> str | None:
+    """People's words: one NUL, which Postgres keeps in no text, must not cost them the result."""
+    return None if told is None else told.replace("\0", "\ufffd")
 
 
 def copy_row(found: Stored) -> Row:

@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from schemas.settings import Section
 
@@ -47,3 +47,9 @@ class ChatsSettings(Section):
         default=10, ge=6, le=300, description="a silent process loses its partitions after this"
     )
     stop_grace_seconds: float = Field(default=7, gt=0, le=9, description="at a stop the batch in hand has this long")
+
+    @model_validator(mode="after")
+    def _two_databases(self) -> Self:
+        if self.local_url is not None and self.local_url.get_secret_value() == self.url.get_secret_value():
+            raise ValueError("local_url: expected another database than url, each counts its own offsets")
+        return self

@@ -128,6 +128,8 @@ class _Seen:
             kind = self.columns[column]["type"] if column in self.columns else None
             if kind is not None and not isinstance(kind, kinds):
                 yield f"{name}.{column} is {kind}: expected {expected}"
+            elif kind is not None:
+                yield from self._unwritable(role, column, kind)
         if self.named.id in self.columns and (self.named.id,) not in self.unique:
             yield f"{name}.{self.named.id} is not unique"
         if makes_rows:
@@ -135,6 +137,21 @@ class _Seen:
                 yield f"{name}.{column} is NOT NULL and has no default: give it a constant" + (
                     " or set RENDERCAST_CHATS__UNKNOWN_CHAT=dead-letter" if isinstance(self.named, ChatTable) else ""
                 )
+
+    def _unwritable(self, role: str, column: str, kind: TypeEngine[Any]) -> Iterator[str]:
+        """What would fail at the first row only."""
+        place = f"{self.named.table}.{column}"
+        if "computed" in self.columns[column]:
+            yield f"{place} is generated: nobody can write to it"
+        if role in ("id", "chat_id") and isinstance(kind, String):
+            if isinstance(kind, CHAR) and not self.sqlite:
+                yield f"{place} is {kind}, which pads what is written: expected uuid, text or varchar"
+            elif kind.length is not None and kind.length < _UUID_IN_HEX:
+                yield f"{place} is {kind}: a UUID has 36 characters"
+        if role == "role" and isinstance(kind, Enum) and isinstance(self.named, MessageTable):
+            assistant = self.named.assistant
+            if assistant not in kind.enums:
+                yield f"{place} knows {', '.join(map(str, kind.enums))}, and no {assistant} (assistant in the layout)"
 
     def _unfilled(self) -> Iterator[str]:
         filled = {*self.named.columns().values(), *self.named.constants}

@@ -68,7 +68,8 @@ async def write(connection: AsyncConnection, tables: Tables, plan: Plan, group: 
     if files:
         changed |= await _add_durable_urls(connection, tables, files)
     if changed:
-        told = await messages.refresh(connection, tables, changed)
+        # An artifact is of one chat and can be refused for it; a copy is of all the chats that show its file.
+        told = await messages.refresh(connection, tables, changed, strict=bool(batch.artifacts))
         if plan.notify:
             await messages.notify(connection, told)
 

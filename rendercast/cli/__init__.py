@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from rendercast.cli import dead_letters, jobs, processes, storage, tools, verify
-from schemas.errors import StopProcess
+from schemas.errors import RendercastError, RetryLater, StopProcess
 
 
 class _Program(click.Group):
@@ -15,11 +15,11 @@ class _Program(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except StopProcess as error:
+        except (StopProcess, RetryLater) as error:
             _give_up(error)
 
 
-def _give_up(error: StopProcess) -> NoReturn:
+def _give_up(error: RendercastError) -> NoReturn:
     click.echo(f"rendercast: {error}", err=True)
     sys.exit(1)
 

@@ -144,6 +144,23 @@ async def test_parts_that_are_no_array_are_left_alone_and_the_record_refused(the
     assert shown(theirs)[asking]["parts"] == json.loads(parts)
 
 
+async def test_a_copy_reaches_every_chat_of_its_file_but_the_one_whose_parts_are_no_array(theirs):
+    file, chats = new_id(), [add_chat(theirs) for _ in range(3)]
+    asking = [add_message(theirs, each, "[]") for each in chats]
+    records = [
+        artifact(file, 1, chat=chat, message=each, status="completed") for chat, each in zip(chats, asking, strict=True)
+    ]
+    await written(theirs, *records)
+    query(theirs, text(f"""UPDATE "Message_v2" SET parts = '{{}}' WHERE id = '{asking[1]}'"""))
+    await written(theirs, stored(file))
+    found = shown(theirs)
+    for each in (asking[0], asking[2]):
+        assert found[each]["parts"][0]["data"]["durable_url"] == location(file)
+    assert found[asking[1]]["parts"] == {}
+    rows = query(theirs, text("SELECT durable_url FROM rendercast_artifact"))
+    assert [each["durable_url"] for each in rows] == [location(file)] * 3
+
+
 async def test_nothing_of_theirs_is_altered_and_nothing_of_ours_refers_to_it(postgres_database):
     make_theirs(postgres_database, "postgres")
 
@@ -226,6 +243,16 @@ MISFITS = {
     "Message_v2 has no column parts": ('ALTER TABLE "Message_v2" RENAME parts TO pieces',),
     "Message_v2.userId is NOT NULL and has no default": ('ALTER TABLE "Message_v2" ADD "userId" uuid NOT NULL',),
     "Message_v2.id is not unique": ('ALTER TABLE "Message_v2" DROP CONSTRAINT "Message_v2_pkey"',),
+    "Message_v2.id is CHAR(36), which pads": ('ALTER TABLE "Message_v2" ALTER id TYPE char(36)',),
+    "Message_v2.id is VARCHAR(20): a UUID has 36": ('ALTER TABLE "Message_v2" ALTER id TYPE varchar(20)',),
+    "Message_v2.role knows USER, and no assistant": (
+        "CREATE TYPE who AS ENUM ('USER')", 'ALTER TABLE "Message_v2" DROP role',
+        'ALTER TABLE "Message_v2" ADD role who NOT NULL',
+    ),
+    "Message_v2.role is generated": (
+        'ALTER TABLE "Message_v2" DROP role',
+        """ALTER TABLE "Message_v2" ADD role text GENERATED ALWAYS AS ('assistant') STORED""",
+    ),
     "Message_v2.chatId is INTEGER: expected uuid or text": (
         'ALTER TABLE "Message_v2" DROP "chatId"', 'ALTER TABLE "Message_v2" ADD "chatId" integer',
     ),

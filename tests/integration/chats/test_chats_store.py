@@ -1,6 +1,7 @@
 """What one database promises, on SQLite and on Postgres, without Kafka."""
 
 import asyncio
+import sys
 import uuid
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from integration.chats.support import artifact, by_file, entries, landed, location, new_id, query, rows, stored
-from sqlalchemy import create_engine, insert, make_url, select
+from sqlalchemy import create_engine, insert, make_url, select, text
 
 from connectors.chats.database import check, upgrade
 from connectors.chats.store import Store
@@ -265,7 +266,7 @@ async def test_a_text_that_postgres_cannot_keep_is_a_refused_record(postgres_dat
     await upgrade(postgres_database)
     async with opened(postgres_database) as store:
         with pytest.raises(RejectRecord):
-            await store.write(entries(artifact(new_id(), 1, prompt="nul \x00 inside")))
+            await store.write(entries(artifact(new_id(), 1, user_id="nul \x00 inside")))
 
 
 async def test_a_database_without_schema_stops_the_process(tmp_path):
@@ -289,3 +290,29 @@ def test_the_migrations_make_what_the_tables_say(database):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+async def test_a_nul_in_peoples_words_does_not_cost_them_the_result(database):
+    file = new_id()
+    await written(database, artifact(file, 1, prompt="a\0b", message="c\0"))
+    assert by_file(database)[file]["prompt"].replace("\ufffd", "") == "ab"
+
+
+async def test_the_urls_own_options_hold_for_the_upgrade_and_for_the_sink(postgres_database):
+    query(postgres_database, text("CREATE SCHEMA app"))
+    url = make_url(postgres_database).update_query_dict({"options": "-csearch_path=app"})
+    plain = url.render_as_string(hide_password=False)
+    assert (await upgrade(plain)).match
+    await written(plain, artifact(new_id(), 1))
+    assert query(postgres_database, text("SELECT count(*) AS n FROM app.artifact")) == [{"n": 1}]
+
+
+async def test_two_upgrades_of_one_file_take_turns(tmp_path):
+    url = f"sqlite:///{tmp_path}/new.db"
+    program = [
+        sys.executable,
+        "-c",
+        f"import asyncio; from connectors.chats.database import upgrade; print(asyncio.run(upgrade({url!r})).match)",
+    ]
+    both = [await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE) for _ in range(2)]
+    assert [await each.communicate() for each in both] == [(b"True\n", None)] * 2

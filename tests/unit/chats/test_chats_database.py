@@ -4,10 +4,12 @@ import sqlite3
 
 import psycopg.errors
 import pytest
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from connectors.chats.database import database_url, translated
+from connectors.chats.settings import ChatsSettings
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 
 
@@ -31,6 +33,8 @@ def dbapi(original):
         (OverflowError("too large"), RejectRecord),
         (dbapi(psycopg.errors.UndefinedTable("no table")), StopProcess),
         (dbapi(psycopg.errors.InvalidPassword("who?")), StopProcess),
+        (dbapi(psycopg.OperationalError('FATAL:  password authentication failed for user "a"')), StopProcess),
+        (dbapi(psycopg.ProgrammingError('invalid connection option "sslmod"')), StopProcess),
         (dbapi(psycopg.errors.InsufficientPrivilege("not yours")), StopProcess),
     ],
 )
@@ -69,3 +73,8 @@ def test_a_url_of_another_kind_stops_the_process_and_tells_no_secret(text):
     with pytest.raises(StopProcess) as stopped:
         database_url(text)
     assert "secret-word" not in str(stopped.value)
+
+
+def test_one_database_cannot_be_both_of_the_sinks():
+    with pytest.raises(ValidationError, match="expected another database than url"):
+        ChatsSettings(url="sqlite:///a.db", local_url="sqlite:///a.db")

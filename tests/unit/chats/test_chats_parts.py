@@ -69,8 +69,13 @@ def test_no_parts_are_none(text):
     assert json.loads(merged(text, [ours()])) == [ours()]
 
 
-@pytest.mark.parametrize("text", ["{}", "null", '"[]"', "[", "[1] 2", "[" * 100_000])
+@pytest.mark.parametrize("text", ["{}", "nul", '"[]"', "[", "[1] 2", "[" * 100_000])
 def test_what_is_no_array_is_refused(text):
     with pytest.raises(RejectRecord) as refused:
         merged(text, [ours()])
     assert refused.value.reason == "bad_parts"
+
+
+@pytest.mark.parametrize("parts", [None, "", "null", "[]", " [ ] "])
+def test_parts_that_nobody_has_written_yet_are_an_empty_array(parts):
+    assert json.loads(merged(parts, [ours()])) == [ours()]

@@ -124,3 +124,12 @@ def test_a_machine_without_any_kafka_is_told_all_three_ways_in_one_sentence(monk
     said = str(caught.value)
     assert all(word in said for word in ("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS", "Docker", "Java 17 and Maven"))
     assert "\n" not in said
+
+
+def test_a_database_that_is_away_is_one_line(monkeypatch):
+    monkeypatch.setenv("RENDERCAST_CHATS__URL", "postgresql://me:hush@127.0.0.1:1/chats")
+    for command in ("check", "upgrade"):
+        result = run("db", command)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert result.stderr.startswith("rendercast: the database")
+        assert "hush" not in result.output
