@@ -32,7 +32,7 @@ class Caller:
     def require_all(self, action: Action, channels: tuple[str, ...]) -> None:
         """Raises Problem 403 unless the action is allowed on each of the channels."""
         if ALL in channels and not self.all_channel:
-            raise Problem(403, "The channel `all` is switched off here; name a file, a project or a user.")
+            raise Problem(403, "The channel `all` is switched off here; name a file, a project, a user or a chat.")
         self.grants.require_all(action, channels)
 
     def require_any(self, action: Action, channels: tuple[str, ...]) -> None:
@@ -51,7 +51,9 @@ class Access:
     def warning(self) -> str | None:
         """What an operator should know of these settings."""
         if self._tokens is None:
-            return "authorization is off: everybody who reaches this address may read, track, check and cancel"
+            return (
+                "authorization is off: everybody who reaches this address may read, track, check, cancel and generate"
+            )
         return None
 
     async def caller(self, request: "Request") -> Caller:

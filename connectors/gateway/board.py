@@ -12,15 +12,15 @@ from connectors.gateway.channels import file_of
 from connectors.gateway.resume import mark, missed
 from connectors.gateway.settings import GatewaySettings
 from connectors.gateway.subscriber import Subscriber
-from connectors.gateway.view import View
-from schemas import JobView, utcnow
+from connectors.gateway.view import Found, ShownJob, View
+from schemas import utcnow
 from schemas.codec import Decoder
 from schemas.errors import RejectRecord
 
 log = structlog.get_logger()
 
-decode_view: Decoder[JobView] = Decoder(JobView)
-"""A record of the topic of jobs as what everybody may see of it: the state machine's own fields are never read."""
+decode_view: Decoder[ShownJob] = Decoder(ShownJob)
+"""A record of the topic of jobs: the state machine's own fields are never read."""
 
 
 class Board:
@@ -75,7 +75,7 @@ class Board:
 
     @contextmanager
     def joined(self, channels: tuple[str, ...]) -> Iterator[Subscriber]:
-        """A subscriber for as long as the block runs. It is offered changes once it has had its `beginning`."""
+        """A subscriber for as long as the block runs. It is offered changes from its `beginning` (or `present`) on."""
         subscriber = Subscriber(channels, self._settings.queue_changes)
         self._subscribers.add(subscriber)
         metrics.STREAMS.inc()
@@ -97,10 +97,8 @@ class Board:
 
     def beginning(self, subscriber: Subscriber, last_event_id: str | None) -> list[bytes]:
         """What the reader gets first; from then on it is offered every change."""
-        assert self.loaded, "before that a snapshot would be a lie"
+        self._follow(subscriber)
         channels = subscriber.channels
-        for channel in channels:
-            self._followers.setdefault(channel, set()).add(subscriber)
         ending = self.ending(channels)
         first = []
         if last_event_id is not None:
@@ -110,6 +108,16 @@ class Board:
             first.append(frames.gap(changes))
         found = self.view.find(channels, self._settings.snapshot_jobs)
         return [*first, frames.snapshot(channels, found, self.position(channels))]
+
+    def present(self, subscriber: Subscriber) -> Found:
+        """The jobs of the reader's channels; from then on it is offered every change."""
+        self._follow(subscriber)
+        return self.view.find(subscriber.channels, self._settings.snapshot_jobs)
+
+    def _follow(self, subscriber: Subscriber) -> None:
+        assert self.loaded, "before that a snapshot would be a lie"
+        for channel in subscriber.channels:
+            self._followers.setdefault(channel, set()).add(subscriber)
 
     def ending(self, channels: tuple[str, ...]) -> str:
         return mark(self._process, channels)

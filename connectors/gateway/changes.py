@@ -14,7 +14,8 @@ from schemas import Outcome, Status
 class Change:
     """The job as one record of the topic left it. `seq` counts what this process has read, over all partitions.
 
-    `body` is the job's public part as JSON; None means forgotten: the other fields are those it had before.
+    `body` is the job's public part as JSON, which does not name its `chats`; None means forgotten: the other fields are
+    those it had before.
     """
 
     seq: int
@@ -26,6 +27,7 @@ class Change:
     outcome: Outcome | None
     project_id: str | None
     user_id: str | None
+    chats: tuple[str, ...]
     finished_at: datetime | None
     body: bytes | None
 
@@ -36,6 +38,8 @@ class Change:
             yield f"project.{self.project_id}"
         if self.user_id is not None:
             yield f"user.{self.user_id}"
+        for chat_id in self.chats:
+            yield f"chat.{chat_id}"
         yield ALL
 
     def is_told_on(self, channels: Iterable[str]) -> bool:

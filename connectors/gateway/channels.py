@@ -1,4 +1,4 @@
-"""What a client can follow: `file.<uuid>`, `project.<id>`, `user.<id>`, and `all`."""
+"""What a client can follow: `file.<uuid>`, `project.<id>`, `user.<id>`, `chat.<id>`, and `all`."""
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -6,7 +6,7 @@ from schemas.base import FileId, Name
 
 ALL = "all"
 
-_ID = {"file": TypeAdapter[str](FileId), "project": TypeAdapter[str](Name), "user": TypeAdapter[str](Name)}
+_ID = {"file": TypeAdapter[str](FileId), **dict.fromkeys(("project", "user", "chat"), TypeAdapter[str](Name))}
 
 
 def parse_channel(text: str) -> str:
@@ -15,7 +15,7 @@ def parse_channel(text: str) -> str:
         return ALL
     kind, dot, name = text.partition(".")
     if kind not in _ID or not dot:
-        raise ValueError("should be file.<uuid>, project.<id>, user.<id> or all")
+        raise ValueError("should be file.<uuid>, project.<id>, user.<id>, chat.<id> or all")
     try:
         return f"{kind}.{_ID[kind].validate_python(name)}"
     except ValidationError as error:

@@ -21,13 +21,20 @@ FieldError = Mapping[str, str]
 
 
 class Problem(Exception):
-    """An answer that is an error: its status, what is wrong in words, and which fields are wrong."""
+    """An answer that is an error: its status, what is wrong in words, which fields are wrong, other members."""
 
     def __init__(
-        self, status: int, detail: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.errors, self.headers = status, detail, errors, headers
+        self.members = members
 
     def response(self) -> Response:
         body: dict[str, object] = {
@@ -38,6 +45,7 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = self.errors
+        body |= self.members or {}
         return Response(
             orjson.dumps(body),
             self.status,

@@ -1,6 +1,7 @@
 """The gateway as a process: feed, board, commands and HTTP under one roof."""
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -8,6 +9,7 @@ from connectors.gateway.access import Access
 from connectors.gateway.board import Board
 from connectors.gateway.commands import KafkaCommands
 from connectors.gateway.feed import JobsFeed
+from connectors.gateway.generate import Generator
 from connectors.gateway.routes import Routes
 from connectors.gateway.server import HttpServer
 from connectors.gateway.settings import GatewaySettings
@@ -23,14 +25,18 @@ EVICT_SECONDS = 30.0
 class Gateway:
     """REST, event streams and a page over the topic of jobs. Any number of them can run side by side."""
 
-    def __init__(self, settings: GatewaySettings, kafka: KafkaSettings, topics: Topics) -> None:
+    def __init__(
+        self, settings: GatewaySettings, kafka: KafkaSettings, topics: Topics, generator: Generator | None = None
+    ) -> None:
+        """`generator` is the upstream; without one nothing can be generated here."""
         self._settings = settings
         self._board = Board(settings)
         self._feed = JobsFeed(kafka, topics, self._board)
         self._commands = KafkaCommands(kafka, topics.commands, settings.kafka_timeout_seconds)
         self._access = Access(settings)
-        routes = Routes(settings, self._board, self._commands, self._access, self.not_ready)
-        self._server = HttpServer(routes.application(), settings)
+        self._generator = generator
+        self._routes = Routes(settings, self._board, self._commands, self._access, self.not_ready, generator)
+        self._server = HttpServer(self._routes.application(), settings)
 
     @property
     def port(self) -> int:
@@ -48,7 +54,11 @@ class Gateway:
         self._server.open()
         try:
             log.info("gateway listens", host=self._settings.host, port=self.port)
-            await until_one_ends(self._server.run(stop, self._board.close), self._follow_kafka(), self._evict())
+            async with self._generator or contextlib.nullcontext():
+                try:
+                    await until_one_ends(self._server.run(stop, self._board.close), self._follow_kafka(), self._evict())
+                finally:
+                    await self._routes.close()
         finally:
             await self._commands.stop()
             self._server.close()

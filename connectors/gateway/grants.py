@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from connectors.gateway.errors import Problem
 
 CLAIM = "rendercast"
-Action = Literal["read", "track", "check", "cancel"]
+Action = Literal["read", "track", "check", "cancel", "generate"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 MAX_PATTERNS, MAX_LENGTH, MAX_VARIABLES = 200, 400, 4

@@ -1,7 +1,8 @@
 """What comes in: bodies, path parts and queries, as checked values or as a Problem that names the field."""
 
 import asyncio
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -9,12 +10,22 @@ from starlette.requests import ClientDisconnect, Request
 
 from connectors.gateway.channels import parse_channel
 from connectors.gateway.errors import Problem, bad_field, bad_fields
+from connectors.gateway.generate import Generated
 from connectors.gateway.settings import GatewaySettings
 from schemas import Status
 from schemas.base import FileId, Name
 
 R = TypeVar("R", bound=BaseModel)
+Channel = Annotated[str, Field(description="`file.<uuid>`, `project.<id>`, `user.<id>`, `chat.<id>` or `all`")]
 _FILE_ID = TypeAdapter[str](FileId)
+_GENERATED = TypeAdapter[Generated](Generated)
+_KEY = TypeAdapter[str](Name)
+
+PATHS: Mapping[str, TypeAdapter[Any]] = {"file_id": _FILE_ID, "kind": _GENERATED, "channel": TypeAdapter(Channel)}
+"""The parts of paths, by name."""
+
+IDEMPOTENCY_KEY = {"Idempotency-Key": _KEY}
+LAST_EVENT_ID = {"Last-Event-ID": TypeAdapter[str](str)}
 
 
 class ListQuery(BaseModel):
@@ -33,6 +44,18 @@ class CancelQuery(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     generation: Name | None = None
+
+
+class LastQuery(BaseModel):
+    """`?last_event_id=…`, for clients that cannot send the header."""
+
+    last_event_id: str | None = None
+
+
+class ChannelsQuery(LastQuery):
+    """`GET /api/events?channel=…&channel=…`."""
+
+    channel: Annotated[list[Channel], Field(min_length=1)]
 
 
 def checked(shape: type[R], values: Any, root: str) -> R:
@@ -54,6 +77,23 @@ def file_id(request: Request) -> str:
         return _FILE_ID.validate_python(request.path_params["file_id"])
     except ValidationError as error:
         raise bad_field("file_id", "should be a UUID") from error
+
+
+def generated_kind(request: Request) -> Generated:
+    """The path's kind."""
+    try:
+        return _GENERATED.validate_python(request.path_params["kind"])
+    except ValidationError as error:
+        raise bad_field("kind", "should be image or video") from error
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The header that makes repeats of a request one request; None without it."""
+    found = request.headers.get("idempotency-key", "").strip()
+    try:
+        return _KEY.validate_python(found) if found else None
+    except ValidationError as error:
+        raise bad_field("Idempotency-Key", "should have at most 300 characters") from error
 
 
 def channels(request: Request, limit: int) -> tuple[str, ...]:

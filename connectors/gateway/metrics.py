@@ -10,6 +10,8 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 10),
 )
 COMMANDS = Counter("rendercast_gateway_commands_total", "Commands written to Kafka.", ["type", "result"])
+GENERATE_CALLS = Counter("rendercast_gateway_generate_calls_total", "Attempts to begin.", ["kind", "result"])
+GENERATE_JOINED = Counter("rendercast_gateway_generate_joined_total", "Requests that joined an earlier one.")
 
 STREAMS = Gauge("rendercast_gateway_streams", "Event streams open now.")
 EVENTS_SENT = Counter("rendercast_gateway_events_sent_total", "Events written to streams.")

@@ -13,19 +13,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.gateway import frames, incoming
+from connectors.gateway import answers, frames, incoming
 from connectors.gateway.access import Access
 from connectors.gateway.board import Board
 from connectors.gateway.channels import ALL
 from connectors.gateway.commands import AnyCommand, Commands
 from connectors.gateway.errors import HANDLERS, Problem, try_later
+from connectors.gateway.generate import GenerateBody, Generator
+from connectors.gateway.generations import Generations
 from connectors.gateway.grants import Action
 from connectors.gateway.measure import Measured
+from connectors.gateway.openapi import Told, document, told
 from connectors.gateway.settings import GatewaySettings
+from connectors.gateway.shapes import StreamQuery
 from connectors.gateway.static import page_routes
 from connectors.gateway.stream import EventStream
-from schemas import Cancel, Check, Track, utcnow
+from schemas import Cancel, Check, JobView, Track, utcnow
 from schemas.codec import timestamp
+
+EVENTS = "text/event-stream"
 
 
 class Routes:
@@ -38,42 +44,53 @@ class Routes:
         commands: Commands,
         access: Access,
         not_ready: Callable[[], str | None],
+        generator: Generator | None = None,
     ) -> None:
         self._settings, self._board, self._commands, self._not_ready = settings, board, commands, not_ready
         self._access = access
+        self._generations = Generations(generator, self._send)
 
     def application(self) -> Measured:
         app = Starlette(
-            routes=[
-                Route("/api/jobs", self.track, methods=["POST"]),
-                Route("/api/jobs", self.jobs),
-                Route("/api/jobs/{file_id}", self.job),
-                Route("/api/jobs/{file_id}", self.cancel, methods=["DELETE"]),
-                Route("/api/jobs/{file_id}/check", self.check, methods=["POST"]),
-                Route("/api/events", self.events),
-                Route("/api/events/{channel:path}", self.events),
-                Route("/healthz", self.healthz),
-                Route("/readyz", self.readyz),
-                Route("/metrics", self.metrics),
-                *page_routes(),
-            ],
+            routes=[*self._routes(), *page_routes()],
             middleware=[Middleware(CORSMiddleware, **_cors(self._settings))] if self._settings.cors_origins else [],
             exception_handlers=HANDLERS,
         )
         app.router.redirect_slashes = False
         return Measured(app)
 
+    def _routes(self) -> list[Route]:
+        """All that are in the OpenAPI document, which is one of them."""
+        found = [
+            Route("/api/jobs", self.track, methods=["POST"]),
+            Route("/api/jobs", self.jobs),
+            Route("/api/jobs/{file_id}", self.job),
+            Route("/api/jobs/{file_id}", self.cancel, methods=["DELETE"]),
+            Route("/api/jobs/{file_id}/check", self.check, methods=["POST"]),
+            Route("/api/generate/{kind}", self.generate, methods=["POST"]),
+            Route("/api/events", self.events),
+            Route("/api/events/{channel:path}", self.channel_events),
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+            Route("/openapi.json", self.openapi),
+        ]
+        self._document = orjson.dumps(document(found, incoming.PATHS, self._settings.cookie))
+        return found
+
+    @told(Told(202, answers.Accepted, body=Track, made_here=("type", "issued_at")))
     async def track(self, request: Request) -> Response:
         """Watch a file. The body is a Track command without its type and time."""
         caller = await self._access.caller(request)
         body = await incoming.json_object(request, self._settings)
         issued_at = utcnow()
         command = incoming.checked(Track, {**body, "type": "track", "issued_at": issued_at}, "body")
-        caller.require_all("track", channels_of(command))
+        caller.require_all("track", channels_of(command, command.file_id))
         await self._send(command)
         generation = command.request_id or command.upstream_generation_id
         return _accepted(file_id=command.file_id, **({"generation": generation} if generation else {}))
 
+    @told(Told(202, answers.Accepted))
     async def check(self, request: Request) -> Response:
         """Look at the file now. Accepted for files that are not held here, too: the job may be older, or on its way."""
         file_id = incoming.file_id(request)
@@ -81,14 +98,18 @@ class Routes:
         await self._send(Check(file_id=file_id, issued_at=utcnow()))
         return _accepted(file_id=file_id)
 
+    @told(Told(202, answers.Accepted, queries=(incoming.CancelQuery,)))
     async def cancel(self, request: Request) -> Response:
+        """End the job, or only its current generation if that is still the one that is named."""
         file_id = incoming.file_id(request)
         wanted = incoming.query(request, incoming.CancelQuery)
         await self._require(request, "cancel", file_id)
         await self._send(Cancel(file_id=file_id, generation=wanted.generation, issued_at=utcnow()))
         return _accepted(file_id=file_id)
 
+    @told(Told(200, JobView))
     async def job(self, request: Request) -> Response:
+        """The state of a file's job."""
         file_id = incoming.file_id(request)
         self._require_jobs()
         await self._require(request, "read", file_id)
@@ -97,6 +118,7 @@ class Routes:
             raise Problem(404, "No job of this file is known here: never tracked, or finished long ago.")
         return _json(found.body)
 
+    @told(Told(200, answers.Jobs, queries=(incoming.ListQuery,)))
     async def jobs(self, request: Request) -> Response:
         """The unfinished jobs first, each part by its last change, newest first."""
         wanted = incoming.query(request, incoming.ListQuery)
@@ -109,8 +131,22 @@ class Routes:
         )
         return _json(b'{"jobs":%s,"total":%d}' % (frames.jobs_array(found.jobs), found.total))
 
+    @told(
+        Told(202, answers.Generation, body=GenerateBody, headers=incoming.IDEMPOTENCY_KEY, errors=frozenset((502, 504)))
+    )
+    async def generate(self, request: Request) -> Response:
+        """Begin to generate, once for each `Idempotency-Key`; answers when every file of the call is followed."""
+        kind, key = incoming.generated_kind(request), incoming.idempotency_key(request)
+        caller = await self._access.caller(request)
+        body = incoming.checked(GenerateBody, await incoming.json_object(request, self._settings), "body")
+        caller.require_all("generate", channels_of(body, "new"))
+        return _accepted(**await self._generations.begin(kind, body, caller.subject, key))
+
+    @told(Told(200, EVENTS, queries=(incoming.ChannelsQuery, StreamQuery), headers=incoming.LAST_EVENT_ID))
     async def events(self, request: Request) -> Response:
+        """The changes of some channels: a snapshot, then each as it comes."""
         channels = incoming.channels(request, self._settings.max_channels)
+        wanted = incoming.query(request, StreamQuery)
         caller = await self._access.caller(request)
         caller.require_all("read", channels)
         if self._board.is_full():
@@ -118,20 +154,40 @@ class Routes:
         self._access.subjects.require_room(caller.subject)
         return EventStream(
             self._board, self._settings, channels, incoming.last_event_id(request),
-            seconds=caller.expires_in, held=self._access.subjects.stream(caller.subject),
+            seconds=caller.expires_in, held=self._access.subjects.stream(caller.subject), shape=wanted.shape,
         )  # fmt: skip
 
+    @told(Told(200, EVENTS, queries=(incoming.LastQuery, StreamQuery), headers=incoming.LAST_EVENT_ID))
+    async def channel_events(self, request: Request) -> Response:
+        """The changes of one channel: a snapshot, then each as it comes."""
+        return await self.events(request)
+
+    @told(Told(200, answers.Alive, needs_token=False))
     async def healthz(self, _request: Request) -> Response:
+        """Whether the process answers."""
         return _json(orjson.dumps({"status": "alive", "time": timestamp(utcnow())}))
 
+    @told(Told(200, answers.Ready, errors=frozenset((503,)), needs_token=False))
     async def readyz(self, _request: Request) -> Response:
+        """Whether it can be asked: the jobs are read, and Kafka answers."""
         reason = self._not_ready()
         if reason is not None:
             raise try_later(reason)
         return _json(orjson.dumps({"status": "ready"}))
 
+    @told(Told(200, "text/plain", needs_token=False))
     async def metrics(self, _request: Request) -> Response:
+        """For Prometheus."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @told(Told(200, "application/json", needs_token=False))
+    async def openapi(self, _request: Request) -> Response:
+        """This document."""
+        return _json(self._document)
+
+    async def close(self) -> None:
+        """End what runs beyond its request."""
+        await self._generations.close()
 
     async def _send(self, command: AnyCommand) -> None:
         """To the partition where the file's job is: whoever tracked it may partition otherwise than this client."""
@@ -159,16 +215,17 @@ def _cors(settings: GatewaySettings) -> dict[str, Any]:
         "allow_origins": settings.cors_origins,
         "allow_credentials": True,
         "allow_methods": ["GET", "POST", "DELETE"],
-        "allow_headers": ["Authorization", "Content-Type", "Last-Event-ID"],
+        "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
         "expose_headers": ["Retry-After"],
         "max_age": 600,
     }
 
 
-def channels_of(command: Track) -> tuple[str, ...]:
-    """Where the job will be told: who tracks must be allowed to in each, as it will be seen there."""
-    named = (("project", command.project_id), ("user", command.user_id))
-    return tuple(f"{kind}.{name}" for kind, name in named if name is not None) or (f"file.{command.file_id}",)
+def channels_of(asked: Track | GenerateBody, file: str) -> tuple[str, ...]:
+    """Where the job will be told: who asks must be allowed to in each, as it will be seen there."""
+    chat = None if asked.chat is None else asked.chat.chat_id
+    named = (("project", asked.project_id), ("user", asked.user_id), ("chat", chat))
+    return tuple(f"{kind}.{name}" for kind, name in named if name is not None) or (f"file.{file}",)
 
 
 def _accepted(**facts: Any) -> Response:

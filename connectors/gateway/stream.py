@@ -10,22 +10,19 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from connectors.gateway import frames, metrics
 from connectors.gateway.board import Board
+from connectors.gateway.compression import Gzip, accepts_gzip
 from connectors.gateway.settings import GatewaySettings
+from connectors.gateway.shapes import Shape, ShapeName, shape_of
 from connectors.gateway.subscriber import Subscriber
 
 CHUNK_BYTES = 32_768
-HEADERS = {"Cache-Control": "no-transform, no-cache", "X-Accel-Buffering": "no"}
-_FAREWELLS = {
-    "slow": frames.SLOW,
-    "expired": frames.comment("the token has expired; connect again with a fresh one"),
-    "closing": frames.comment("the gateway is closing; connect again"),
-    "reading anew": frames.comment("the gateway reads all jobs anew; connect again"),
-}
+HEADERS = {"Cache-Control": "no-transform, no-cache", "Vary": "Accept-Encoding", "X-Accel-Buffering": "no"}
 
 
 class EventStream(Response):
@@ -42,6 +39,7 @@ class EventStream(Response):
         *,
         seconds: float | None = None,
         held: AbstractContextManager[None] | None = None,
+        shape: ShapeName = "native",
     ) -> None:
         """`seconds`: how long the reader may read. `held` is entered for as long as it does."""
         self.status_code = 200
@@ -50,8 +48,13 @@ class EventStream(Response):
         self._board, self._settings = board, settings
         self._channels, self._last_event_id = channels, last_event_id
         self._seconds, self._held = seconds, held or contextlib.nullcontext()
+        self._shape = shape
+        self._gzip: Gzip | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if accepts_gzip(Headers(scope=scope).get("accept-encoding", "")):
+            self._gzip = Gzip()
+            self.headers["Content-Encoding"] = "gzip"
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
@@ -62,7 +65,8 @@ class EventStream(Response):
             if self._seconds is not None:
                 expiry = asyncio.get_running_loop().call_later(self._seconds, subscriber.end, "expired")
             try:
-                await self._write(subscriber, send)
+                shape = shape_of(self._shape, self._board, subscriber, self._last_event_id)
+                await self._write(shape, subscriber, send)
             except TimeoutError:  # not even the goodbye would arrive: returning now makes the server close
                 metrics.SLOW_READERS.inc()
             finally:
@@ -72,40 +76,54 @@ class EventStream(Response):
                 with contextlib.suppress(asyncio.CancelledError):
                     await leaving
 
-    async def _write(self, subscriber: Subscriber, send: Send) -> None:
+    async def _write(self, shape: Shape, subscriber: Subscriber, send: Send) -> None:
         # Readers that lost the same gateway do not all come back in the same moment.
         retry_seconds = self._settings.retry_seconds * random.uniform(1, 2)  # noqa: S311 - no secret
-        await self._send(send, frames.retry(retry_seconds))
+        await self._send(send, shape.opening(retry_seconds))
         while not self._board.loaded and not subscriber.ended:
             if not await subscriber.wait(self._settings.ping_seconds):
                 await self._send(send, frames.comment("the jobs are being read"))
         if not subscriber.ended:
-            await self._send_all(send, self._board.beginning(subscriber, self._last_event_id))
-            await self._follow(subscriber, send)
-        farewell = _FAREWELLS.get(subscriber.ended or "gone")
+            await self._send_all(send, shape.beginning())
+            self._rest()
+            await self._follow(shape, subscriber, send)
+        farewell = shape.farewell(subscriber.ended or "gone")
         if farewell:
             await self._send(send, farewell, more=False)
         if subscriber.ended == "slow":
             metrics.SLOW_READERS.inc()
 
-    async def _follow(self, subscriber: Subscriber, send: Send) -> None:
-        ending = self._board.ending(self._channels)
+    async def _follow(self, shape: Shape, subscriber: Subscriber, send: Send) -> None:
+        clock = asyncio.get_running_loop().time
+        ping_at = clock() + self._settings.ping_seconds
         while True:
             changes = subscriber.take()
-            await self._send_all(send, [frames.job(each, ending) for each in changes])
-            if changes:
-                continue
-            if subscriber.ended:
+            parts = shape.changes(changes)  # in the upstream's shape not every change has something to say
+            if parts:
+                await self._send_all(send, parts)
+            elif subscriber.ended and not changes:
                 return
-            if not await subscriber.wait(self._settings.ping_seconds):
-                await self._send(send, frames.comment("ping", self._board.position(self._channels)))
+            elif clock() >= ping_at:
+                await self._send(send, shape.ping())
+                self._rest()
+            else:
+                if not changes:
+                    await subscriber.wait(ping_at - clock())
+                continue
+            ping_at = clock() + self._settings.ping_seconds
 
     async def _send_all(self, send: Send, parts: list[bytes]) -> None:
         for chunk in _chunks(parts):
             await self._send(send, chunk)
         metrics.EVENTS_SENT.inc(len(parts))
 
+    def _rest(self) -> None:
+        if self._gzip is not None:
+            self._gzip.rest()
+
     async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        if self._gzip is not None:
+            body = self._gzip.part(body, more=more)
         async with asyncio.timeout(self._settings.send_timeout_seconds):
             await send({"type": "http.response.body", "body": body, "more_body": more})
 

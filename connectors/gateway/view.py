@@ -11,9 +11,16 @@ from typing import Literal, NamedTuple
 from connectors.gateway.changes import Change, Recent
 from connectors.gateway.channels import ALL
 from schemas import JobView
-from schemas.codec import encode
+from schemas.base import ChatRef
+from schemas.codec import NOTHING, encode
 
 Evicted = Literal["finished long ago", "too many, finished", "too many, unfinished"]
+
+
+class ShownJob(JobView):
+    """What the gateway reads of a document: what everybody may see, and the chats that are told of it."""
+
+    chats: tuple[ChatRef, ...] = ()
 
 
 class Found(NamedTuple):
@@ -38,7 +45,7 @@ class View:
     def __len__(self) -> int:
         return len(self._unfinished) + len(self._finished)
 
-    def apply(self, partition: int, offset: int, file_id: str, job: JobView | None, now: datetime) -> Change | None:
+    def apply(self, partition: int, offset: int, file_id: str, job: ShownJob | None, now: datetime) -> Change | None:
         """Take one record. Returns the change to tell, or None where there is nothing: the job was not held anyway."""
         before = self._remove(file_id)
         if job is None:
@@ -50,7 +57,8 @@ class View:
         else:
             change = Change(
                 self._seq, partition, offset, file_id, job.generation, job.status, job.outcome, job.project_id,
-                job.user_id, job.finished_at, encode(job),
+                job.user_id, tuple(dict.fromkeys(each.chat_id for each in job.chats)), job.finished_at,
+                encode(job.changed({"chats": NOTHING})),
             )  # fmt: skip
             self._put(change)
         self._seq += 1
@@ -117,4 +125,4 @@ class View:
 
 
 def _groups(change: Change) -> Iterator[str]:
-    return (each for each in change.channels() if each.startswith(("project.", "user.")))
+    return (each for each in change.channels() if each.startswith(("project.", "user.", "chat.")))

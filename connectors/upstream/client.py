@@ -28,6 +28,9 @@ _READ_BUFFER_BYTES = 16_384
 _PIECE_BYTES = 65_536
 """What is inflated at a time: a few bytes on the wire can stand for any number."""
 
+_TURN_SECONDS = 5.0
+"""How long somebody who waits for a call's answer waits for its turn."""
+
 _STREAM_HEADERS = {"accept": "text/event-stream", "cache-control": "no-store"}
 _LIBRARY_ERRORS = (
     httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError, zlib.error,
@@ -103,21 +106,46 @@ class UpstreamClient:
     async def generate(self, kind: str, request: GenerateRequest) -> tuple[Generated, ...]:
         """Begin to generate an image or a video, in its turn: somebody waits. One call can begin several files.
 
-        Raises Refused, with the field, before anything leaves or with the upstream's words; Trouble else. It is not
-        retried: nobody knows whether a call that broke off has begun something.
+        Raises Refused, with the field, before anything leaves or with the upstream's words; Trouble else, which says
+        whether the call `began_nothing`. It is not retried here: see `Orders`.
         """
         name = endpoint(kind)
         body = request.body()
         seconds = self._settings.generate_seconds
-        try:
-            async with asyncio.timeout(seconds), self._budget.calls.turn(Rank.ASKED, 0):
-                answer = await self._post(f"file/{name}", body, seconds)
-        except TimeoutError as error:
-            raise Trouble("silent", f"no answer within {seconds:g} s") from error
+        async with self._asked():
+            try:
+                async with asyncio.timeout(seconds):
+                    answer = await self._post(f"file/{name}", body, seconds)
+            except TimeoutError as error:
+                raise Trouble("silent", f"no answer within {seconds:g} s") from error
         found = parse_answer(answer, name, Sight("poll", utcnow())).generated
         if not found:
             raise Trouble("no_file_id", "the upstream's answer names no file")
         return found
+
+    async def generation_configs(self, sort: str) -> bytes:
+        """The list of models of a sort, such as `text_to_video`, in its turn. Raises Trouble."""
+        async with self._asked():
+            return await self._get_json("generation-config", params={"type": sort})
+
+    @contextlib.asynccontextmanager
+    async def _asked(self) -> AsyncIterator[None]:
+        """A turn for somebody who waits. Raises Trouble where there is none soon: then nothing has left."""
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_TURN_SECONDS):
+                    await stack.enter_async_context(self._budget.calls.turn(Rank.ASKED, 0))
+            except TimeoutError as error:
+                raise self._no_turn() from error
+            yield
+
+    def _no_turn(self) -> Trouble:
+        if self._budget.is_refused:
+            return Unauthorized("no_turn", "the upstream refuses the token", after=self._settings.refused_seconds)
+        wait = self._budget.shut_until - asyncio.get_running_loop().time()
+        if wait > 0:
+            return TooMany("no_turn", "the upstream has asked for a pause", after=wait, status=429)
+        return Trouble("no_turn", "the upstream does not answer; nothing was asked of it")
 
     async def _post(self, path: str, body: object, seconds: float) -> bytes:
         request = self._http.build_request("POST", path, json=body, timeout=self._timeout(seconds))
@@ -129,8 +157,11 @@ class UpstreamClient:
     async def _get(self, what: str, found_id: str) -> bytes:
         if not is_uuid(found_id):  # nothing else may become a part of a URL
             raise ValueError(f"not a UUID: {found_id!r}")
+        return await self._get_json(f"{what}/{found_id}")
+
+    async def _get_json(self, path: str, params: dict[str, str] | None = None) -> bytes:
         seconds = self._settings.request_seconds
-        request = self._http.build_request("GET", f"{what}/{found_id}", timeout=self._timeout(seconds))
+        request = self._http.build_request("GET", path, params=params, timeout=self._timeout(seconds))
         with _translated(), metrics.REQUEST_SECONDS.labels("look").time():
             async with asyncio.timeout(seconds), self._answer(request) as response:
                 await self._check(response)

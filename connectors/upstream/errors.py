@@ -2,6 +2,9 @@
 
 from schemas.errors import RejectRecord, RetryLater
 
+NEVER_SENT = frozenset({"unreachable", "certificate", "no_turn"})
+"""Causes of trouble that befalls before a byte of the request has left."""
+
 
 class Trouble(RetryLater):
     """The upstream could not be reached, broke off, or answered with something that may be better later."""
@@ -16,6 +19,16 @@ class Trouble(RetryLater):
         status = self.facts.get("status")
         said_so = isinstance(status, int) and status < 500  # noqa: PLR2004
         return said_so or isinstance(self, TooMany | Unauthorized | NotFound)
+
+    @property
+    def began_nothing(self) -> bool:
+        """Whether a generate call that ended so has certainly begun nothing: it never left, or was turned away.
+
+        An error of the host, a silence or a break says nothing of it, nor does a 2xx that cannot be read.
+        """
+        status = self.facts.get("status")
+        turned_away = isinstance(status, int) and 300 <= status < 500  # noqa: PLR2004
+        return turned_away or self.cause in NEVER_SENT or isinstance(self, TooMany)
 
 
 class TooMany(Trouble):

@@ -65,9 +65,13 @@ def gateway() -> None:
     """Run the gateway: REST, event streams and a page for browsers."""
     settings = _start("gateway")
     from connectors.gateway.gateway import Gateway
+    from rendercast.generating import generator
     from rendercast.processes import run
 
-    run(lambda: Gateway(settings.gateway, settings.kafka, settings.topics.names), settings)
+    run(
+        lambda: Gateway(settings.gateway, settings.kafka, settings.topics.names, generator(settings.connector)),
+        settings,
+    )
 
 
 class _Rate(click.ParamType):

@@ -1,9 +1,10 @@
 // The board: one event stream in, one card a job out. All text goes in as text, never as markup.
 
 const MAX_CARDS = 300;
-const AGAIN_MS = [2000, 4000, 8000, 15000];
+const AGAIN_MS = [1000, 2000, 4000, 8000]; // up to twice that: pages that lost one gateway do not all come back at once
 const STATUSES = ["pending", "processing", "completed", "error"];
 const REASONS = { upstream: "failed", timed_out: "timed out", cancelled: "cancelled", superseded: "superseded" };
+const UNREACHABLE = "The gateway cannot be reached. Trying again.";
 const SOURCES = { sse: "won by stream", poll: "won by poll", check: "won by check" };
 
 const at = (id) => document.getElementById(id);
@@ -22,7 +23,7 @@ function project() {
 
 function address() {
   const wanted = new URLSearchParams({ channel: project() ? `project.${project()}` : "all" });
-  if (lastId) wanted.set("last_event_id", lastId); // browsers resume by themselves, but not after an HTTP error
+  if (lastId) wanted.set("last_event_id", lastId);
   return `api/events?${wanted}`;
 }
 
@@ -36,10 +37,7 @@ function connect() {
     notice("");
     show("connected");
   });
-  stream.addEventListener("error", () => {
-    if (stream.readyState === EventSource.CLOSED) refused();
-    else show("connecting");
-  });
+  stream.addEventListener("error", lost);
   listen("snapshot", (data) => replaceAll(data));
   listen("job", (job) => {
     const held = cards.get(job.file_id);
@@ -56,21 +54,29 @@ function listen(name, take) {
   });
 }
 
-// An EventSource does not tell why it was refused: ask once more, by hand.
-async function refused() {
+// Browsers connect again by themselves, but not after an HTTP error, and they do not say when: so it is done by hand.
+async function lost() {
+  const [mine, wasRefused] = [stream, stream.readyState === EventSource.CLOSED];
+  stream.close();
   show("disconnected");
-  const [mine, asking] = [stream, new AbortController()];
-  let reason = "";
+  const reason = wasRefused ? await whyRefused() : failures ? UNREACHABLE : "";
+  if (mine !== stream) return; // another project was chosen meanwhile
+  notice(reason);
+  const pause = AGAIN_MS[Math.min(failures++, AGAIN_MS.length - 1)];
+  timer = setTimeout(connect, pause * (1 + Math.random()));
+}
+
+// An EventSource does not tell why it was refused: ask once more.
+async function whyRefused() {
+  const asking = new AbortController();
   try {
     const answer = await fetch(address(), { signal: asking.signal });
-    if (!answer.ok) reason = await words(answer);
+    return answer.ok ? "" : await words(answer);
   } catch {
-    reason = "The gateway cannot be reached. Trying again.";
+    return UNREACHABLE;
+  } finally {
+    asking.abort();
   }
-  asking.abort();
-  if (mine !== stream) return; // somebody has chosen another project meanwhile
-  notice(reason);
-  timer = setTimeout(connect, AGAIN_MS[Math.min(failures++, AGAIN_MS.length - 1)]);
 }
 
 async function words(answer) {
@@ -148,6 +154,7 @@ function draw(item, job) {
   const ended = Boolean(job.outcome);
   item.dataset.status = job.status;
   item.dataset.ended = ended;
+  item.dataset.reason = job.reason ?? "";
   find(".kind").textContent = job.kind;
   find(".status").textContent = job.status === "error" ? REASONS[job.reason] ?? "error" : job.status + (job.late ? ", late" : "");
   find(".percent").textContent = `${Math.round(job.progress)} %`;
@@ -244,7 +251,7 @@ async function command(item, method, path, done) {
     const response = await fetch(path, { method });
     answer.textContent = response.ok ? done : await words(response);
   } catch {
-    answer.textContent = "The gateway cannot be reached.";
+    answer.textContent = "The gateway cannot be reached. Try again.";
   }
   delete item.dataset.busy;
 }
@@ -281,9 +288,12 @@ at("filter").addEventListener("submit", (event) => {
   event.preventDefault();
   choose(at("project").value.trim());
 });
+at("project").addEventListener("change", (event) => choose(event.target.value.trim())); // picked from the list, or cleared
 addEventListener("popstate", begin);
+addEventListener("online", connect);
 
 function choose(id) {
+  if (id === project()) return;
   history.pushState(null, "", id ? `?${new URLSearchParams({ project: id })}` : location.pathname);
   begin();
 }

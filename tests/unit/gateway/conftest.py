@@ -76,7 +76,7 @@ class Stand:
     """The gateway's HTTP side on a real socket; the topic of jobs is played by `tell`."""
 
     def __init__(self, **settings) -> None:
-        self.settings = GatewaySettings(port=0, **{"auth": "off", "close_timeout_seconds": 2, **settings})
+        self.settings = GatewaySettings(**{"port": 0, "auth": "off", "close_timeout_seconds": 2, **settings})
         self.board = Board(self.settings, lambda: NOW)
         self.commands = CommandList()
         self.not_ready: str | None = None

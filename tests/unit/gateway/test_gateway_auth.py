@@ -212,6 +212,8 @@ async def test_who_tracks_must_be_allowed_to_in_every_place_where_the_job_will_b
     may = bearer(grants={"track": ["project.p1"]})
     assert await status(guarded, "POST", "/api/jobs", json=body, headers=may) == 403
     del body["user_id"]
+    in_chat = {**body, "chat": {"chat_id": "somebody-else's"}}
+    assert await status(guarded, "POST", "/api/jobs", json=in_chat, headers=may) == 403
     assert await status(guarded, "POST", "/api/jobs", json=body, headers=may) == 202
     del body["project_id"]
     assert await status(guarded, "POST", "/api/jobs", json=body, headers=may) == 403

@@ -12,6 +12,7 @@ UUID = "A0000000-0000-4000-8000-00000000000F"
         (f"file.{UUID}", f"file.{UUID.lower()}"),
         ("project.p/1.2", "project.p/1.2"),
         ("user.Ann", "user.Ann"),
+        ("chat.video-generator-tool", "chat.video-generator-tool"),
     ],
 )
 def test_a_channel_has_one_spelling(text, channel):
@@ -20,7 +21,19 @@ def test_a_channel_has_one_spelling(text, channel):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "file", "file.", "file.x", f"file.{UUID}\n", f"files.{UUID}", UUID, "project.", "user." + "x" * 301, "ALL"],
+    [
+        "",
+        "file",
+        "file.",
+        "file.x",
+        f"file.{UUID}\n",
+        f"files.{UUID}",
+        UUID,
+        "project.",
+        "chat.",
+        "user." + "x" * 301,
+        "ALL",
+    ],
 )
 def test_what_is_no_channel_is_refused(text):
     with pytest.raises(ValueError, match="should"):

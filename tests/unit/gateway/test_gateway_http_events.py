@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+import jwt
 import orjson
 import pytest
 
@@ -23,7 +24,7 @@ async def test_first_the_snapshot_and_then_each_change_with_its_place(stand, job
 
 
 async def test_the_answer_is_fit_for_proxies_and_names_a_time_to_come_back(stand, file_id):
-    async with stand.events(f"/file.{file_id(1)}") as events:
+    async with stand.events(f"/file.{file_id(1)}", **{"accept-encoding": "identity"}) as events:
         assert events.response.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert events.response.headers["x-accel-buffering"] == "no"
         assert events.response.headers["cache-control"] == "no-transform, no-cache"
@@ -200,7 +201,7 @@ async def test_a_write_that_does_not_end_is_given_up(make_stand):
             await never.wait()
 
     async with asyncio.timeout(5):
-        await stream({"type": "http", "method": "GET"}, never.wait, send)
+        await stream({"type": "http", "method": "GET", "headers": []}, never.wait, send)
     assert not stand.board._subscribers
 
 
@@ -247,3 +248,30 @@ async def test_when_the_topic_is_read_anew_readers_are_asked_to_come_back(stand,
     stand.board.has_loaded()
     async with stand.events("/all", **{"last-event-id": last}) as events:
         assert [each.event for each in await events.take(2)] == ["gap", "snapshot"]
+
+
+async def test_a_chat_is_told_of_the_jobs_that_it_shows_and_of_no_other(stand, job, file_id):
+    stand.tell(job(1, chats=[{"chat_id": "c", "message_id": "m"}]))
+    stand.tell(job(2))
+    async with stand.events("/chat.c") as events:
+        first = await events.next()
+        stand.tell(job(3, chats=[{"chat_id": "other"}]))
+        stand.tell(job(4, chats=[{"chat_id": "other"}, {"chat_id": "c"}]))
+        then = await events.next()
+    assert [each["file_id"] for each in first.json()["jobs"]] == [file_id(1)]
+    assert then.json()["file_id"] == file_id(4)
+    assert "chats" not in first.json()["jobs"][0] | then.json()
+
+
+async def test_a_token_for_a_chat_reads_its_jobs_only(make_stand, job, file_id):
+    secret = "a secret of more than thirty-two characters"
+    stand = await make_stand(auth="jwt", jwt_secret=secret)
+    stand.tell(job(1, chats=[{"chat_id": "tool-7"}]))
+    stand.tell(job(2, chats=[{"chat_id": "another"}]))
+    claims = {"sub": "ann", "exp": 4_000_000_000, "rendercast": {"read": ["chat.tool-{number}"]}}
+    stand.http.headers["authorization"] = f"Bearer {jwt.encode(claims, secret)}"
+    assert (await stand.http.get(f"/api/jobs/{file_id(1)}")).status_code == 200
+    assert (await stand.http.get(f"/api/jobs/{file_id(2)}")).status_code == 403
+    assert (await stand.http.get("/api/events/chat.another")).status_code == 403
+    async with stand.events("/chat.tool-7") as events:
+        assert (await events.next()).json()["total"] == 1

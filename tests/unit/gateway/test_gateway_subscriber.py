@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 
 from connectors.gateway.subscriber import Subscriber
-from connectors.gateway.view import View
-from schemas import JobView
+from connectors.gateway.view import ShownJob, View
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def change(job, now):
     offset = iter(range(1000))
 
     def change(number=1, **fields):
-        public = JobView.model_validate(job(number, **fields).model_dump())
+        public = ShownJob.model_validate(job(number, **fields).model_dump())
         return view.apply(0, next(offset), public.file_id, public, now)
 
     return change

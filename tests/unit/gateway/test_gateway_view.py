@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.gateway.view import View
-from schemas import JobView
+from connectors.gateway.view import ShownJob, View
 
 DAY = timedelta(days=1)
 
@@ -21,7 +20,7 @@ def put(job, now):
     offset = iter(range(1000))
 
     def put(view, number, *, at=None, **fields):
-        public = JobView.model_validate(job(number, **fields).model_dump())
+        public = ShownJob.model_validate(job(number, **fields).model_dump())
         return view.apply(0, next(offset), public.file_id, public, at or now)
 
     return put
@@ -62,6 +61,17 @@ def test_jobs_are_found_by_project_user_and_file_each_once(view, put, file_id):
     assert held(view, "user.u") == [1]
     assert held(view, "project.p", "user.u", f"file.{file_id(1)}") == [2, 1]
     assert held(view, "project.nobody") == []
+
+
+def test_a_job_is_found_and_told_in_every_chat_that_shows_it_and_does_not_say_which(view, put):
+    shown = [{"chat_id": "c", "message_id": "m1"}, {"chat_id": "c", "message_id": "m2"}, {"chat_id": "tool"}]
+    change = put(view, 1, project_id="p", chats=shown)
+    put(view, 2, chats=[{"chat_id": "other"}])
+    assert (held(view, "chat.c"), held(view, "chat.tool"), held(view, "chat.nobody")) == ([1], [1], [])
+    assert list(change.channels()) == [f"file.{change.file_id}", "project.p", "chat.c", "chat.tool", "all"]
+    assert b"chat" not in change.body
+    put(view, 1, generation="g2", chats=[{"chat_id": "other"}])
+    assert (held(view, "chat.c"), held(view, "chat.other")) == ([], [1, 2])
 
 
 def test_a_job_that_changes_its_project_leaves_the_old_one(view, put):

@@ -300,3 +300,84 @@ async def test_a_refusal_of_the_upstream_shows_its_words_and_the_field(upstream,
 async def test_only_images_and_videos_can_be_generated(upstream, client):
     with pytest.raises(Refused):
         await client.generate("audio", GenerateRequest(model="flux", prompt="a song"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "began_nothing"),
+    [
+        (web.Response(status=401), True),
+        (web.Response(status=404), True),
+        (web.Response(status=307, headers={"Location": "/"}), True),
+        (web.Response(status=429), True),
+        (web.Response(status=503, headers={"Retry-After": "3"}), True),
+        (web.Response(status=500), False),
+        (web.Response(status=524), False),
+        (web.json_response([]), False),
+        (web.Response(body=b"<html>"), False),
+    ],
+)
+async def test_an_error_of_a_generate_call_says_whether_it_can_have_begun_something(
+    upstream, client, answer, began_nothing
+):
+    upstream.generated = answer
+    with pytest.raises(Trouble) as caught:
+        await client.generate("image", GenerateRequest(model="flux", prompt="a cat"))
+    assert caught.value.began_nothing is began_nothing
+
+
+async def test_a_host_that_cannot_be_reached_has_begun_nothing(upstream):
+    async with connected(upstream, base_url="http://127.0.0.1:1") as client:
+        with pytest.raises(Trouble) as caught:
+            await client.generate("image", GenerateRequest(model="flux", prompt="a cat"))
+        assert caught.value.began_nothing
+
+
+@pytest.mark.parametrize("bytes_of_answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+async def test_a_call_that_breaks_off_after_it_was_sent_may_have_begun_something(upstream, bytes_of_answer):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(bytes_of_answer)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with connected(upstream, base_url=f"http://{host}:{port}") as client:
+            with pytest.raises(Trouble) as caught:
+                await client.generate("image", GenerateRequest(model="flux", prompt="a cat"))
+    assert not caught.value.began_nothing
+
+
+async def test_a_call_that_is_not_answered_in_time_may_have_begun_something(upstream):
+    async def never(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with connected(upstream, base_url=f"http://{host}:{port}", generate_seconds=0.2) as client:
+            with pytest.raises(Trouble) as caught:
+                await client.generate("image", GenerateRequest(model="flux", prompt="a cat"))
+    assert (caught.value.cause, caught.value.began_nothing) == ("silent", False)
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        (web.Response(status=401), Unauthorized),
+        (web.Response(status=429, headers={"Retry-After": "60"}), TooMany),
+        (web.Response(status=500), Trouble),
+    ],
+)
+async def test_a_call_that_gets_no_turn_says_why_and_never_leaves(upstream, monkeypatch, first, kind):
+    monkeypatch.setattr("connectors.upstream.client._TURN_SECONDS", 0.1)
+    upstream.generated = first
+    request = GenerateRequest(model="flux", prompt="a cat")
+    async with connected(upstream, breaker_failures=1, breaker_seconds=60) as client:
+        with pytest.raises(Trouble):
+            await client.generate("image", request)
+        with pytest.raises(Trouble) as caught:
+            await client.generate("image", request)
+    assert (type(caught.value), caught.value.cause, caught.value.began_nothing) == (kind, "no_turn", True)
+    assert len(upstream.posts) == 1
+    if kind is TooMany:
+        assert 50 < caught.value.after <= 60
