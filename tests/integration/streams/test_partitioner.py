@@ -36,7 +36,7 @@ def test_observations_and_the_gateways_commands_go_where_the_job_is(kafka, topic
     running = [
         Process("simulator", tmp_path, kafka, topics, **simulator),
         Process("processor", tmp_path, kafka, topics),
-        Process("gateway", tmp_path, kafka, topics, gateway__port=gateway_port),
+        Process("gateway", tmp_path, kafka, topics, gateway__port=gateway_port, gateway__auth="off"),
         Process(
             "connector", tmp_path, kafka, topics,
             connector__base_url=f"http://127.0.0.1:{simulator_port}", connector__token="simulator-token",
