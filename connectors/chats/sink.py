@@ -196,6 +196,7 @@ class ChatSink:
             await self._write(store, [await self._without_chat(store, entry, error) for entry in entries])
         except RejectRecord as error:
             if len(entries) == 1:
+                await store.require_schema()  # it is no fault of the record where their tables have changed under us
                 await self._bury(entries[0].source, error)
                 await store.write([Entry(entries[0].source, None)])
                 return

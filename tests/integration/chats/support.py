@@ -114,7 +114,7 @@ async def running(sink):
 @asynccontextmanager
 async def running_sink(kafka, topics, url, local=None, **fields):
     sink = ChatSink(settings(url, local, **fields), kafka, topics.names)
-    async with running(sink):
+    async with running(sink) as sink.task:
         yield sink
 
 

@@ -6,7 +6,8 @@ import uuid
 from collections import Counter
 
 import pytest
-from integration.chats.support import artifact, entries, location, new_id, query, stored
+from harness import read, send
+from integration.chats.support import artifact, entries, location, new_id, query, running_sink, stored, until
 from integration.chats.theirs import (
     EXAMPLE,
     MESSAGE_V2,
@@ -310,6 +311,26 @@ async def test_two_partitions_may_show_in_one_message_at_the_same_time_and_no_pa
         assert len({each["id"] for each in parts}) == len(parts) == 2 * (number + 1)
     for store in stores:
         await store.close()
+
+
+async def test_a_column_that_the_application_adds_in_mid_run_stops_the_process_and_costs_no_record(
+    kafka, topics, postgres_database
+):
+    make_theirs(postgres_database, "postgres")
+    await upgrade(postgres_database, PLAN)
+    in_chat = add_chat(postgres_database)
+    own = {"layout": EXAMPLE, "unknown_chat": "dead-letter"}
+
+    async def run():
+        async with running_sink(kafka, topics, postgres_database, **own) as sink:
+            await until(lambda: sink.not_ready() is None)
+            query(postgres_database, text('ALTER TABLE "Message_v2" ADD "userId" uuid NOT NULL'))
+            await asyncio.to_thread(send, kafka, topics.names.artifacts, [artifact(new_id(), 1, chat=in_chat)])
+            await asyncio.wait([sink.task], timeout=30)
+
+    with pytest.raises(StopProcess, match=r"Message_v2\.userId is NOT NULL"):
+        await run()
+    assert await asyncio.to_thread(read, kafka, topics.names.dead_letters) == []
 
 
 async def test_db_check_says_line_by_line_what_does_not_fit(postgres_database, tmp_path):
