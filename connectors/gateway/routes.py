@@ -199,7 +199,7 @@ class Routes:
         caller = await self._access.caller(request)
         held = self._board.view.get(file_id)
         own = f"file.{file_id}"
-        caller.require_any(action, (own,) if held is None else tuple(held.channels()))
+        caller.grants.require_any(action, (own,) if held is None else tuple(held.channels()))
 
     def _require_jobs(self) -> None:
         if not self._board.loaded:

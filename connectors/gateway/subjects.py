@@ -4,7 +4,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 
+from connectors.bucket import Bucket
 from connectors.gateway.errors import Problem
 from connectors.gateway.settings import GatewaySettings
 
@@ -14,8 +16,7 @@ MAX_SUBJECTS = 20_000
 
 @dataclass(slots=True)
 class _Subject:
-    level: float
-    at: float = 0
+    requests: Bucket
     streams: int = 0
 
 
@@ -28,12 +29,10 @@ class Subjects:
 
     def count(self, subject: str, now: float) -> None:
         """One request. Raises Problem 429 with the time after which the next may come."""
-        rate, burst = self._settings.requests_per_subject, self._settings.requests_burst
-        found = self._find(subject)
-        found.level, found.at = min(burst, found.level + max(0.0, now - found.at) * rate), now
-        if found.level < 1:
-            raise _too_many("Too many requests.", (1 - found.level) / rate)
-        found.level -= 1
+        requests = self._find(subject).requests
+        if requests.opens_at() > now:
+            raise _too_many("Too many requests.", requests.opens_at() - now)
+        requests.take(now)
 
     @contextmanager
     def stream(self, subject: str) -> Iterator[None]:
@@ -53,9 +52,10 @@ class Subjects:
     def _find(self, subject: str) -> _Subject:
         found = self._known.get(subject)
         if found is None:
-            found = self._known[subject] = _Subject(self._settings.requests_burst)
-            if len(self._known) > MAX_SUBJECTS:
+            if len(self._known) >= MAX_SUBJECTS:
                 self._forget_one()
+            bucket = Bucket(self._settings.requests_per_subject, self._settings.requests_burst)
+            found = self._known[subject] = _Subject(bucket)
         self._known.move_to_end(subject)
         return found
 
@@ -66,4 +66,4 @@ class Subjects:
 
 
 def _too_many(detail: str, seconds: float) -> Problem:
-    return Problem(429, detail, headers={"Retry-After": str(max(1, round(seconds)))})
+    return Problem(429, detail, headers={"Retry-After": str(max(1, ceil(seconds)))})

@@ -54,7 +54,7 @@ class Fetcher:
                 ),
                 use_dns_cache=False,
                 limit=self._settings.concurrency,
-                limit_per_host=self._settings.concurrency_per_host,
+                limit_per_host=self._settings.concurrency_per_host,  # also of hosts that redirects lead to
             ),
             timeout=ClientTimeout(
                 total=None,

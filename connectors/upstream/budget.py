@@ -16,9 +16,10 @@ from typing import Self
 
 import structlog
 
+from connectors.bucket import Bucket
 from connectors.upstream import metrics
 from connectors.upstream.errors import NotFound, TooMany, Trouble, Unauthorized
-from connectors.upstream.limits import Breaker, Bucket
+from connectors.upstream.limits import Breaker
 from connectors.upstream.settings import ConnectorSettings
 from schemas.errors import RejectRecord
 

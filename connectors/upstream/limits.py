@@ -1,7 +1,7 @@
-"""How much one upstream host may be asked: a token bucket and a circuit breaker, pure. Times are seconds of one clock.
+"""Whether one upstream host may be asked: a circuit breaker, pure. Times are seconds of one clock.
 
 Why not a library: the ones there are wait in a line of their own, first come, first served. Here one line, ordered by
-what is at stake (`budget.py`), asks both when its first may go.
+what is at stake (`budget.py`), asks breaker and bucket when its first may go.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,6 @@ from math import inf
 from typing import Literal
 
 State = Literal["closed", "open", "half_open"]
-
-
-class Bucket:
-    """Tokens come at a rate; at most `burst` of them wait for somebody to take them."""
-
-    def __init__(self, per_second: float, burst: float) -> None:
-        self._distance = 1 / per_second
-        self._saved = (burst - 1) * self._distance
-        self._next = -inf
-
-    def opens_at(self) -> float:
-        """From when on a token is there."""
-        return self._next
-
-    def take(self, now: float) -> None:
-        """One token less. To be called at `opens_at` or later."""
-        self._next = max(self._next, now - self._saved) + self._distance
 
 
 @dataclass(slots=True)

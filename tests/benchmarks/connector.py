@@ -4,23 +4,16 @@ What is measured, and how, is told in README.md beside this file.
 """
 
 import argparse
-import logging
-import os
 import sys
-from collections.abc import Callable
 
-from benchmarks import report
 from benchmarks.asked import FAULTY, HEALTHY, RATES, SPEED, TODAY, Requests
 from benchmarks.away import Outage
 from benchmarks.comeback import CONNECTS_PER_SECOND, Kill
 from benchmarks.medians import Rounds, at_least, at_most, each, interleave, medians
-from benchmarks.place import place
+from benchmarks.program import Measure, Tell, options, run
 from benchmarks.report import Figure
 from benchmarks.site import Site
 from benchmarks.streams import AIOHTTP, HTTPX, OURS, Streams, streams_the_machine_holds
-from rich.console import Console
-
-from schemas.errors import StopProcess
 
 STREAMS, EVENTS, RATE = 10_000, 20_000, 1_000
 JOBS = 200
@@ -28,40 +21,13 @@ AWAY_SECONDS = 60
 BUFFERS_MIB = 32
 """Twice the send buffer: what a broker that is away may cost."""
 
-Tell = Callable[[str], None]
-
 
 def main() -> int:
-    """The exit status: 0 when everything could be measured, whether or not its goal was met."""
-    asked = _arguments()
-    logging.basicConfig(level=logging.ERROR)
-    console = Console()
+    asked = options(__doc__.splitlines()[0], _FIGURES).parse_args()
     held, wanted = streams_the_machine_holds(), max(100, int(STREAMS * asked.scale))
     asked.streams = min(held, wanted)
-    console.print(
-        f"scale {asked.scale}, {asked.rounds} rounds of each, {asked.streams:,} streams; open files and ports "
-        f"of this machine allow {held:,} to one address"
-    )
-    figures: list[Figure] = []
-    try:
-        with place(console) as site:
-            for name in asked.figures:
-                console.print(f"[bold]{name}[/bold]")
-                figures += _FIGURES[name](site, asked, console.print)
-    except StopProcess as error:
-        console.print(f"[red]{error}[/red]")
-        return 1
-    report.show(f"connector, medians of {asked.rounds} rounds, scale {asked.scale}", figures, console)
-    console.print(f"written to {report.write('connector', figures)}")
-    return 1 if any(figure.errors for figure in figures) else 0
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figures", nargs="+", choices=list(_FIGURES), default=list(_FIGURES))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=float(os.environ.get("SCALE", "1")), help="default: $SCALE or 1")
-    return parser.parse_args()
+    print(f"{asked.streams:,} streams; open files and ports of this machine allow {held:,} to one address")
+    return run("connector", asked, _FIGURES)
 
 
 def _streams(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
@@ -123,7 +89,7 @@ def _bounded(name: str, unit: str, bound: float, rounds: Rounds[float]) -> Figur
     )
 
 
-_FIGURES: dict[str, Callable[[Site, argparse.Namespace, Tell], list[Figure]]] = {
+_FIGURES: dict[str, Measure] = {
     "streams": _streams,
     "requests": _requests,
     "kill": _kill,

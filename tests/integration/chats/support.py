@@ -105,7 +105,7 @@ async def running(sink):
     stop = asyncio.Event()
     task = asyncio.create_task(sink.run(stop))
     try:
-        yield task
+        yield task, stop
     finally:
         stop.set()
         await asyncio.wait_for(task, 15)
@@ -114,7 +114,7 @@ async def running(sink):
 @asynccontextmanager
 async def running_sink(kafka, topics, url, local=None, **fields):
     sink = ChatSink(settings(url, local, **fields), kafka, topics.names)
-    async with running(sink) as sink.task:
+    async with running(sink) as (sink.task, sink.stop):
         yield sink
 
 

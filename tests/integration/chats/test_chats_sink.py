@@ -264,7 +264,7 @@ async def test_a_stop_finishes_the_batch_in_hand(kafka, topics, tmp_path):
 
         async def slow(entries):
             begun.set()
-            await asyncio.sleep(0.5)
+            await sink.stop.wait()
             await write(entries)
 
         store.write = slow

@@ -30,6 +30,7 @@ class Host:
         self.cuts = {}  # path: at which bytes the next answers are cut
         self.answers = {}  # path: statuses of the next answers
         self.seen = []  # (path, Range)
+        self.cookies = []
         self.tells_length = True
         self.held = asyncio.Event()
         self.held.set()
@@ -38,6 +39,7 @@ class Host:
     async def serve(self, request):
         path = request.path
         self.seen.append((path, request.headers.get("Range")))
+        self.cookies += request.headers.getall("Cookie", [])
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

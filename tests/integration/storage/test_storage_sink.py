@@ -141,11 +141,13 @@ async def test_a_thumbnail_is_an_image_beside_its_video(kafka, topics, host, run
 
 async def test_what_may_come_right_is_tried_again(kafka, topics, host, running):
     host.objects["/a.mp4"] = video()
-    host.answers["/a.mp4"] = [(404, {}), (503, {}), (429, {"Retry-After": "0"}), (302, {"Location": "/a.mp4"})]
+    bake = {"Set-Cookie": "a=b; Path=/"}
+    host.answers["/a.mp4"] = [(404, bake), (503, {}), (429, {"Retry-After": "0"}), (302, {"Location": "/a.mp4"})]
     await sent(kafka, topics, request(host, "/a.mp4"))
     async with running():
         await told(kafka, topics, 1)
     assert len(host.seen) == 5
+    assert host.cookies == []
 
 
 async def test_what_cannot_come_right_is_tried_once(kafka, topics, host, running):

@@ -128,8 +128,12 @@ def test_public_addresses(address):
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002::1", "::1", "not an address", "fe80::1%eth0"]
-)
+    "address",
+    [
+        "127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002::1", "::1", "not an address", "fe80::1%eth0",
+        "192.0.0.9", "192.88.99.1", "::ffff:192.88.99.1", "3fff::1", "5f00::1",
+    ],
+)  # fmt: skip
 def test_addresses_that_are_not_public(address):
     assert not is_public(address)
 

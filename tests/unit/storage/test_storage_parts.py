@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import InvalidURL
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.storage.download import Digest, download
-from connectors.storage.fetch import StartOver, UrlExpired, require_success, seconds_of
+from connectors.storage.fetch import StartOver, UrlExpired, require_success, seconds_of, translated
 from connectors.storage.sniff import require_media
 from connectors.storage.window import Window
 from schemas import StorageRequest
@@ -317,3 +318,9 @@ def test_a_date_that_only_looks_like_one_says_nothing_and_ends_nothing(kind):
 
 async def test_what_goes_wrong_behind_the_last_byte_does_not_matter():
     assert await downloaded(Host((200, TAG, [b"0123456789"], CUT))) == b"0123456789"
+
+
+def test_a_signed_url_stays_out_of_the_words_of_an_error():
+    with pytest.raises(RetryLater) as raised, translated():
+        raise InvalidURL("https://e.com/a.mp4?X-Amz-Signature=secret")
+    assert "secret" not in str(raised.value)

@@ -1,6 +1,7 @@
 """Room for downloads, and which URLs a store may have."""
 
 import asyncio
+import threading
 
 import pytest
 from pydantic import ValidationError
@@ -51,6 +52,7 @@ async def test_a_name_server_that_is_silent_is_waited_for_only_so_long(monkeypat
     with pytest.raises(TimeoutError):
         await SystemResolver(0.05).resolve("e.com", 443)
     assert asked.is_set()
+    assert [each.daemon for each in threading.enumerate() if each.name == "resolver"] == [True]  # holds no process up
     answered.set()
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 
+from connectors.storage.copier import Copier
 from connectors.storage.settings import StorageSettings
 from connectors.storage.store import ObjectStore, StoreAway
-from schemas import Stored, utcnow
+from schemas import StorageRequest, Stored, utcnow
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 
 KEY = "video/2026/01/02/f/g=2F1.mp4"
@@ -118,3 +121,41 @@ def test_a_location_of_another_store_has_no_key_here(store, tmp_path):
     base = store.location("a").removesuffix("/a")
     for location in ("s3://bucket/a", f"{base}2/a", base, f"{base}/", tmp_path.as_uri()):
         assert store.key(location) is None
+
+
+async def test_a_key_that_the_store_refuses_is_the_records_fault(store):
+    with pytest.raises(RejectRecord) as refused:
+        await store.size("a/../b.mp4")
+    assert refused.value.reason == "bad_key"
+
+
+async def test_a_sheet_is_written_although_its_task_is_cancelled_meanwhile(tmp_path):
+    """As in a rebalance: the object is there by then, and an overtaken sheet would tell of other bytes."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Held(ObjectStore):
+        async def vouch(self, *args, **options):
+            begun.set()
+            await go_on.wait()
+            return await super().vouch(*args, **options)
+
+    class Host:
+        @asynccontextmanager
+        async def get(self, *_):
+            body = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
+
+            async def chunks(_):
+                yield body
+
+            content = SimpleNamespace(iter_chunked=chunks)
+            yield SimpleNamespace(status=200, headers={}, content_length=len(body), content=content)
+
+    settings = StorageSettings(store_url=str(tmp_path))
+    asked = StorageRequest(**sheet().model_dump(include=set(StorageRequest.model_fields)))
+    copying = asyncio.create_task(Copier(settings, Host(), Held(settings)).copy(asked, utcnow()))
+    await begun.wait()
+    copying.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    assert [each.name for each in tmp_path.rglob("*.json")] == ["g=2F1.mp4.json"]

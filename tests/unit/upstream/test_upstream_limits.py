@@ -2,7 +2,8 @@
 
 from math import inf
 
-from connectors.upstream.limits import Breaker, Bucket
+from connectors.bucket import Bucket
+from connectors.upstream.limits import Breaker
 
 
 def take(bucket: Bucket, start: float, count: int) -> list[float]:
