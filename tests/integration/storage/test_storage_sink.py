@@ -141,12 +141,19 @@ async def test_a_thumbnail_is_an_image_beside_its_video(kafka, topics, host, run
 
 async def test_what_may_come_right_is_tried_again(kafka, topics, host, running):
     host.objects["/a.mp4"] = video()
-    bake = {"Set-Cookie": "a=b; Path=/"}
-    host.answers["/a.mp4"] = [(404, bake), (503, {}), (429, {"Retry-After": "0"}), (302, {"Location": "/a.mp4"})]
+    host.answers["/a.mp4"] = [(404, {}), (503, {}), (429, {"Retry-After": "0"}), (302, {"Location": "/a.mp4"})]
     await sent(kafka, topics, request(host, "/a.mp4"))
     async with running():
         await told(kafka, topics, 1)
     assert len(host.seen) == 5
+
+
+async def test_a_hosts_cookies_are_not_kept(kafka, topics, host, running):
+    """By name: clients keep none of an address's anyway."""
+    host.objects["/a.mp4"], host.answers["/a.mp4"] = video(), [(404, {"Set-Cookie": "a=b; Path=/"})]
+    await sent(kafka, topics, request(host, "/a.mp4", url=f"http://localhost:{host.port}/a.mp4"))
+    async with running(allow_private_hosts=(f"localhost:{host.port}",)):
+        await told(kafka, topics, 1)
     assert host.cookies == []
 
 
