@@ -30,7 +30,7 @@ class StreamQuery(BaseModel):
 
 
 class Shape(Protocol):
-    """What is written to one stream, and how.."""
+    """What is written to one stream, and how."""
 
     def opening(self, retry_seconds: float) -> bytes: ...
 

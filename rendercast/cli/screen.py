@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from schemas.errors import RetryLater, StopProcess
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -43,13 +41,11 @@ def bar(what: str) -> Iterator[Callable[[int, int, int], None]]:
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end. What may work later ends the command as well, in one line; Ctrl-C ends it with 130."""
+    """Run it to its end; Ctrl-C ends the command with 130."""
     try:
         with _without_logs(), asyncio.Runner() as runner:
             runner.get_loop().set_exception_handler(_unheard)
             return runner.run(work)
-    except RetryLater as error:
-        raise StopProcess(str(error)) from error
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)
