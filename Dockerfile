@@ -8,6 +8,7 @@ RUN python -m venv /opt/rendercast && /opt/rendercast/bin/pip install --require-
 RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r requirements-dev.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
+COPY brokers brokers
 COPY streams streams
 COPY connectors connectors
 COPY rendercast rendercast

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer
 
+from brokers import arguments
 from connectors.kafka import connect, producer
 from rendercast.settings import Settings
 from rendercast.topics import require
@@ -40,7 +41,7 @@ async def follow(settings: Settings, file_id: str) -> AsyncIterator[JobView]:
     """The file's job as it is, then at each change; ends when the job has ended."""
     client = AIOKafkaConsumer(
         settings.topics.names.jobs,
-        bootstrap_servers=settings.kafka.servers,
+        **arguments(settings.kafka),
         isolation_level="read_committed",
         auto_offset_reset="latest",
         fetch_max_wait_ms=50,

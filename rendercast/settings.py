@@ -1,22 +1,21 @@
-"""All settings, from `RENDERCAST_<SECTION>__<FIELD>`."""
+"""All settings, from `RENDERCAST_<SECTION>__<FIELD>` or files that `…_FILE` names."""
 
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import SettingsConfigDict
 
 from connectors.chats.settings import ChatsSettings
 from connectors.gateway.settings import GatewaySettings
 from connectors.storage.settings import StorageSettings
 from connectors.upstream.settings import ConnectorSettings
 from rendercast.simulator.settings import SimulatorSettings
+from schemas.environment import PREFIX, Environment
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, Section, TopicSettings
 from streams.settings import ProcessorSettings
-
-PREFIX = "RENDERCAST_"
 
 
 class MonitoringSettings(Section):
@@ -32,10 +31,10 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(BaseSettings):
+class Settings(Environment):
     """Each section is handed to the room that it belongs to."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(extra="forbid")
 
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()
@@ -68,6 +67,22 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     if unknown:
         raise StopProcess("settings:\n  " + "\n  ".join(unknown))
     return found
+
+
+def reached(servers: str) -> KafkaSettings:
+    """How to reach these servers: as the environment says where it names them; a broker of our own asks for nothing."""
+    named = load().kafka
+    return named if named.bootstrap_servers == servers else KafkaSettings(bootstrap_servers=servers)
+
+
+def kafka_variables(kafka: KafkaSettings) -> dict[str, str]:
+    """What tells another process of ours how to reach the same brokers. Secrets are in it."""
+    told = {name: getattr(kafka, name) for name in sorted(kafka.model_fields_set | {"bootstrap_servers"})}
+    return {
+        f"{PREFIX}KAFKA__{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in told.items()
+        if value is not None
+    }
 
 
 def flat(settings: Settings) -> Iterator[tuple[str, str]]:

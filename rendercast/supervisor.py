@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from rendercast.broker.local import free_port
-from rendercast.settings import PREFIX
+from schemas.environment import PREFIX
 
 STOP_SECONDS = 10
 

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from brokers import arguments, no_broker, require_token
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, TopicSettings
 from schemas.topics import TopicSpec
@@ -32,17 +33,15 @@ class Difference:
 @asynccontextmanager
 async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client. Raises StopProcess when no broker answers within the start timeout."""
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka.servers, client_id="rendercast-topics")
+    client = AIOKafkaAdminClient(**arguments(kafka), client_id="rendercast-topics")
     try:
         async with asyncio.timeout(kafka.start_timeout_seconds):
+            await require_token(kafka)
             await client.start()
     except (TimeoutError, KafkaError, OSError) as error:
         with contextlib.suppress(Exception):
             await client.close()
-        raise StopProcess(
-            f"no Kafka broker answers at {kafka.bootstrap_servers} (RENDERCAST_KAFKA__BOOTSTRAP_SERVERS): "
-            f"{str(error) or 'no answer in time'}"
-        ) from error
+        raise await no_broker(kafka) from error
     try:
         yield client
     finally:

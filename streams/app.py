@@ -6,13 +6,17 @@ commands, upstream ──► agent ──► lane of the partition ──► adv
 """
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import faust
+from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import StreamT
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from brokers import arguments
+from schemas.environment import Environment
 from schemas.settings import KafkaSettings, TopicSettings
 from streams import metrics
 from streams.exactly_once import BulkTables, Engine, HeldPartition, LaneTable, Ledger, RawRecord, install
@@ -29,6 +33,7 @@ def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorS
     app = faust.App(
         settings.group or f"{topics.prefix}processor",
         broker=[f"kafka://{server}" for server in kafka.servers],
+        broker_credentials=credentials(arguments(kafka)),
         datadir=settings.data_directory,
         store="memory://",
         TableManager=BulkTables,
@@ -99,10 +104,25 @@ def count(effects: Effects) -> None:
         metrics.JOB_SECONDS.labels(each.outcome).observe((each.finished_at - each.tracked_at).total_seconds())
 
 
-class _Environment(BaseSettings):
+def credentials(reach: Mapping[str, Any]) -> Credentials | None:
+    """What a client of aiokafka is given, as Faust wants to be told it."""
+    context = reach.get("ssl_context")
+    match reach.get("sasl_mechanism"):
+        case None:
+            return None if context is None else SSLCredentials(context)
+        case "OAUTHBEARER":
+            return OAuthCredentials(oauth_cb=reach["sasl_oauth_token_provider"], ssl_context=context)
+        case mechanism:
+            return SASLCredentials(
+                username=reach["sasl_plain_username"], password=reach["sasl_plain_password"],
+                mechanism=mechanism, ssl_context=context,
+            )  # fmt: skip
+
+
+class _Environment(Environment):
     """The part of `RENDERCAST_…` that the processor reads when Faust's own command starts it."""
 
-    model_config = SettingsConfigDict(env_prefix="RENDERCAST_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(extra="ignore")
 
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()

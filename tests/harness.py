@@ -16,6 +16,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
+from brokers import arguments
+from rendercast.settings import kafka_variables
 from schemas.codec import encode
 from schemas.headers import headers
 from schemas.settings import KafkaSettings, TopicSettings
@@ -48,7 +50,7 @@ class Process:
         self._log = directory / f"{command.replace(' ', '-')}-{id(self)}.log"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RENDERCAST_")},
-            "RENDERCAST_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            **kafka_variables(kafka),
             "RENDERCAST_TOPICS__PREFIX": topics.prefix,
             "RENDERCAST_TOPICS__PARTITIONS": str(topics.partitions),
             "RENDERCAST_MONITORING__PORT": "0",
@@ -120,7 +122,7 @@ def send(kafka: KafkaSettings, topic: str, records: Iterable) -> None:
     """Write records of ours; returns when the broker has them."""
 
     async def run() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=kafka.servers, linger_ms=5)
+        producer = AIOKafkaProducer(**arguments(kafka), linger_ms=5)
         await producer.start()
         try:
             for record in records:
@@ -137,7 +139,7 @@ def read(kafka: KafkaSettings, topic: str) -> list[ConsumerRecord]:
     async def run() -> list[ConsumerRecord]:
         consumer = AIOKafkaConsumer(
             topic,
-            bootstrap_servers=kafka.servers,
+            **arguments(kafka),
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             fetch_max_wait_ms=20,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from brokers import arguments, no_broker, require_token
 from schemas.errors import RetryLater, StopProcess
 from schemas.settings import KafkaSettings
 
@@ -19,7 +20,7 @@ C = TypeVar("C", AIOKafkaConsumer, AIOKafkaProducer)
 def producer(kafka: KafkaSettings, client_id: str, **options: Any) -> AIOKafkaProducer:
     """An idempotent producer: a retry inside the client never writes a record twice."""
     return AIOKafkaProducer(
-        bootstrap_servers=kafka.servers,
+        **arguments(kafka),
         client_id=client_id,
         **{"enable_idempotence": True, "acks": "all", "linger_ms": 5, "retry_backoff_ms": 50, **options},
     )
@@ -28,7 +29,7 @@ def producer(kafka: KafkaSettings, client_id: str, **options: Any) -> AIOKafkaPr
 def consumer(kafka: KafkaSettings, client_id: str, group_id: str | None, **options: Any) -> AIOKafkaConsumer:
     """A consumer that sees committed records only and never commits by itself."""
     return AIOKafkaConsumer(
-        bootstrap_servers=kafka.servers,
+        **arguments(kafka),
         client_id=client_id,
         group_id=group_id,
         **{
@@ -42,18 +43,17 @@ def consumer(kafka: KafkaSettings, client_id: str, group_id: str | None, **optio
 
 
 async def connect(client: C, kafka: KafkaSettings) -> C:
-    """Start the client. Raises StopProcess when no broker answers within the start timeout."""
+    """Start the client. Raises StopProcess, with what the brokers say, when none lets it in in time."""
     try:
         async with asyncio.timeout(kafka.start_timeout_seconds):
+            await require_token(kafka)
             await client.start()
-    except (TimeoutError, KafkaError, OSError) as error:
+    except (TimeoutError, KafkaError, OSError, StopProcess) as error:
         with contextlib.suppress(Exception):
             await client.stop()
-        raise StopProcess(
-            f"no Kafka broker answers at {kafka.bootstrap_servers} (RENDERCAST_KAFKA__BOOTSTRAP_SERVERS): "
-            f"{str(error) or 'no answer in time'}",
-            bootstrap_servers=kafka.bootstrap_servers,
-        ) from error
+        if isinstance(error, StopProcess):
+            raise
+        raise await no_broker(kafka) from error
     return client
 
 

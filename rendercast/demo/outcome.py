@@ -10,6 +10,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer
 from sqlalchemy import select
 
+from brokers import arguments
 from connectors.chats.database import make_engine
 from connectors.chats.tables import OWN_TABLES
 from schemas import Completion, Job, Stored, is_uuid
@@ -64,7 +65,7 @@ async def artifacts(database: Path, local: Path) -> Counter[tuple[str, str, str]
 
 def _reader(kafka: KafkaSettings, topic: str) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        topic, bootstrap_servers=kafka.servers, isolation_level="read_committed", auto_offset_reset="earliest",
+        topic, **arguments(kafka), isolation_level="read_committed", auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
     )  # fmt: skip
 

@@ -31,10 +31,11 @@ from rendercast.demo.audit import Summary, audit
 from rendercast.demo.board import Board
 from rendercast.demo.plan import PlannedJob, forty_jobs, number_of_jobs
 from rendercast.demo.upstream import Caller, Tracked, expected, reports
-from rendercast.settings import PREFIX, load
+from rendercast.settings import kafka_variables, load, reached
 from rendercast.simulator.settings import ALL_FAULTS
 from rendercast.supervisor import Supervisor
 from schemas import utcnow
+from schemas.environment import PREFIX
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, TopicSettings
 
@@ -111,7 +112,7 @@ def _in(directory: Path, console: Console, seed: int, *, as_json: bool, keep: bo
         servers = stack.enter_context(obtain_kafka(named, directory / "kafka", console.print))
         site = Site(
             directory,
-            KafkaSettings(bootstrap_servers=servers),
+            reached(servers),
             _topics(on_named_broker=bool(named)),
             free_port(),
             free_port(),
@@ -154,7 +155,7 @@ def _directory() -> Iterator[Path]:
 
 def _shared(site: Site) -> dict[str, str]:
     return {
-        f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS": site.kafka.bootstrap_servers,
+        **kafka_variables(site.kafka),
         f"{PREFIX}TOPICS__PREFIX": site.topics.prefix,
         f"{PREFIX}TOPICS__PARTITIONS": str(site.topics.partitions),
     }

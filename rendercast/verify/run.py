@@ -20,15 +20,16 @@ from rendercast import logs
 from rendercast import topics as admin
 from rendercast.broker.local import LocalBroker, can_run
 from rendercast.broker.obtain import kafka as obtain_kafka
-from rendercast.settings import PREFIX, load
+from rendercast.settings import kafka_variables, load, reached
 from rendercast.supervisor import Supervisor
 from rendercast.verify import evidence
 from rendercast.verify.faults import Fault
 from rendercast.verify.report import Report, show
 from rendercast.verify.trial import Order, Site, Trial
 from rendercast.verify.workers import Workers
+from schemas.environment import PREFIX
 from schemas.errors import StopProcess
-from schemas.settings import KafkaSettings, TopicSettings
+from schemas.settings import TopicSettings
 
 KEPT, BROKEN, NOT_RUN, INTERRUPTED = 0, 1, 3, 130
 """Exit statuses; 2 is click's for wrong options."""
@@ -85,7 +86,7 @@ def _directory() -> Iterator[Path]:
 def _site(order: Order, directory: Path, console: Console, *, keep: bool) -> Iterator[Site]:
     """Topics of this run's own, on the broker that is named or on one of our own; deleted at the end."""
     with _broker(order, directory, console) as (servers, broker):
-        kafka = KafkaSettings(bootstrap_servers=servers)
+        kafka = reached(servers)
         topics = TopicSettings(
             prefix=f"verify-{uuid4().hex[:8]}.", partitions=order.partitions, replication=load().topics.replication
         )
@@ -121,7 +122,7 @@ def _broker(order: Order, directory: Path, console: Console) -> Iterator[tuple[s
 
 def _try(order: Order, site: Site, directory: Path, console: Console) -> Report:
     shared = {
-        SERVERS: site.kafka.bootstrap_servers,
+        **kafka_variables(site.kafka),
         f"{PREFIX}KAFKA__START_TIMEOUT_SECONDS": str(START_SECONDS),
         f"{PREFIX}TOPICS__PREFIX": site.topics.prefix,
         f"{PREFIX}TOPICS__PARTITIONS": str(site.topics.partitions),

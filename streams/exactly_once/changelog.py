@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from brokers import arguments
 from schemas.settings import KafkaSettings
 
 Documents = dict[bytes, bytes]
@@ -43,7 +44,7 @@ async def load(
         return {}
     progress = progress or Progress()
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.servers,
+        **arguments(kafka),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -80,7 +81,7 @@ async def timestamps(kafka: KafkaSettings, offsets: Mapping[TopicPartition, int]
     if not offsets:
         return found
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.servers, isolation_level="read_committed", enable_auto_commit=False,
+        **arguments(kafka), isolation_level="read_committed", enable_auto_commit=False,
         auto_offset_reset="earliest", fetch_max_wait_ms=50,
     )  # fmt: skip
     await consumer.start()
@@ -102,7 +103,7 @@ async def timestamps(kafka: KafkaSettings, offsets: Mapping[TopicPartition, int]
 
 async def partition_counts(kafka: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
     """How many partitions each topic has; 0 where there is no such topic."""
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka.servers)
+    client = AIOKafkaAdminClient(**arguments(kafka))
     await client.start()
     try:
         described = await client.describe_topics(list(topics))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from brokers import arguments
 from schemas.settings import KafkaSettings
 from streams.rows import Rows
 from streams.settings import EngineSettings
@@ -32,7 +33,7 @@ class HeldPartition:
         id per worker would fence nobody. InitProducerId also ends what the old owner left open.
         """
         producer = AIOKafkaProducer(
-            bootstrap_servers=kafka.servers,
+            **arguments(kafka),
             transactional_id=f"{app_id}-{number}",
             transaction_timeout_ms=int(engine.transaction_timeout * 1000),
             request_timeout_ms=int(engine.request_timeout * 1000),

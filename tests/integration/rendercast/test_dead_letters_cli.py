@@ -180,7 +180,7 @@ def test_an_empty_topic_a_missing_topic_and_no_broker_are_told_in_one_line(setti
     monkeypatch.setenv("RENDERCAST_KAFKA__START_TIMEOUT_SECONDS", "1")
     result = run("list")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert "no Kafka broker answers at 127.0.0.1:1" in result.stderr
+    assert "no Kafka broker lets us in at 127.0.0.1:1" in result.stderr
 
 
 CHILD = """

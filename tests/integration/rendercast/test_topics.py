@@ -39,5 +39,5 @@ def test_check_says_what_differs(kafka):
 
 def test_an_unreachable_broker_is_named_in_time():
     nobody = KafkaSettings(bootstrap_servers="127.0.0.1:1", start_timeout_seconds=3)
-    with pytest.raises(StopProcess, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
+    with pytest.raises(StopProcess, match=r"no Kafka broker lets us in at 127\.0\.0\.1:1"):
         asyncio.run(admin.check(nobody, TopicSettings()))

@@ -267,5 +267,5 @@ async def test_offsets_are_never_committed(world):
 async def test_without_a_broker_it_stops_with_a_clear_error(upstream):
     nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1", start_timeout_seconds=1)
     connector = Connector(ConnectorSettings(base_url=upstream.url), nowhere, Topics("nowhere."))
-    with pytest.raises(StopProcess, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
+    with pytest.raises(StopProcess, match=r"no Kafka broker lets us in at 127\.0\.0\.1:1"):
         await asyncio.wait_for(connector.run(asyncio.Event()), 15)

@@ -67,7 +67,7 @@ def test_a_broker_that_does_not_answer_is_no_verdict(monkeypatch):
     monkeypatch.setenv("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     result = run("--faults", "none", "--json")
     assert result.exit_code == 3
-    assert "no Kafka broker answers at 127.0.0.1:1" in " ".join(result.stderr.split())
+    assert "no Kafka broker lets us in at 127.0.0.1:1" in " ".join(result.stderr.split())
     assert result.stdout == ""
 
 

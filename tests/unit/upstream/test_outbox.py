@@ -96,7 +96,7 @@ def world(monkeypatch):
         async def connect(self, producer: Producer, _: object) -> Producer:
             if self.no_broker:
                 await producer.stop()
-                raise StopProcess("no Kafka broker answers")
+                raise StopProcess("no Kafka broker lets us in")
             return producer
 
         def sent(self) -> list[float]:
@@ -171,7 +171,7 @@ async def test_a_batch_that_kafka_refuses_stays_and_the_others_are_gone(world, r
 async def test_without_a_broker_it_waits_for_one_and_says_so(world, running):
     world.no_broker, world.fault = True, KafkaTimeoutError()
     running.put(progress(1))
-    await until(lambda: running.trouble() == "no Kafka broker answers")
+    await until(lambda: running.trouble() == "no Kafka broker lets us in")
     world.no_broker, world.fault = False, None
     await asyncio.wait_for(running.emptied(), 5)
     assert world.sent() == [1]

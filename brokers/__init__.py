@@ -1,0 +1,8 @@
+"""How to reach the brokers: the arguments that every Kafka client takes, from the settings.
+
+Under `streams` and `connectors`, which share nothing else.
+"""
+
+from brokers.reach import arguments, no_broker, require_token
+
+__all__ = ["arguments", "no_broker", "require_token"]
