@@ -3,6 +3,6 @@
 Under `streams` and `connectors`, which share nothing else.
 """
 
-from brokers.reach import arguments, no_broker, require_token
+from brokers.reach import WELCOME, arguments, look, no_broker, require_token
 
-__all__ = ["arguments", "no_broker", "require_token"]
+__all__ = ["WELCOME", "arguments", "look", "no_broker", "require_token"]

@@ -16,7 +16,7 @@ from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
 
 LOOK_MILLISECONDS = 3000
-_WELCOME = "answers; are its advertised addresses reachable from here?"
+WELCOME = "lets us in; are its advertised addresses reachable from here?"
 
 
 _provider = functools.cache(TokenProvider)
@@ -33,20 +33,24 @@ async def require_token(kafka: KafkaSettings) -> None:
 
     A broker answers a refused token with a challenge (RFC 7628, 3.2.2), which aiokafka takes for success.
     """
-    if kafka.sasl_mechanism == "OAUTHBEARER":
-        said = await asyncio.gather(*(_said(each, _security(kafka)) for each in kafka.servers))
-        if _WELCOME not in said:
-            raise await no_broker(kafka)
+    if kafka.sasl_mechanism == "OAUTHBEARER" and WELCOME not in (await look(kafka)).values():
+        raise await no_broker(kafka)
 
 
 async def no_broker(kafka: KafkaSettings) -> StopProcess:
     """The error of a client that could not start, with what each server says to a connection of these settings."""
-    said = await asyncio.gather(*(_said(each, _security(kafka)) for each in kafka.servers))
+    said = sorted(set((await look(kafka)).values()))
     return StopProcess(
         f"no Kafka broker lets us in at {kafka.bootstrap_servers} (RENDERCAST_KAFKA__BOOTSTRAP_SERVERS): "
-        + "; ".join(sorted(set(said))),
+        + "; ".join(said),
         bootstrap_servers=kafka.bootstrap_servers,
     )
+
+
+async def look(kafka: KafkaSettings) -> dict[str, str]:
+    """What each server says to a connection of these settings. Raises StopProcess as `arguments`."""
+    said = await asyncio.gather(*(_said(each, _security(kafka)) for each in kafka.servers))
+    return dict(zip(kafka.servers, said, strict=True))
 
 
 async def _said(server: str, security: dict[str, Any]) -> str:
@@ -66,7 +70,7 @@ async def _said(server: str, security: dict[str, Any]) -> str:
     finally:
         connection.close()
     if knows_brokers:
-        return _WELCOME
+        return WELCOME
     return "refuses our token" if "sasl_oauth_token_provider" in security else "answers, and knows no broker"
 
 

@@ -5,7 +5,8 @@ from connectors.chats.plan import OWN, Plan, plan_of
 from connectors.chats.settings import ChatsSettings
 
 
-def _databases(settings: ChatsSettings) -> dict[str, tuple[str, Plan]]:
+def databases(settings: ChatsSettings) -> dict[str, tuple[str, Plan]]:
+    """URL and plan of the chat database, and of the local store if there is one."""
     found = {"chats": (settings.url.get_secret_value(), plan_of(settings))}
     if settings.local_url is not None:
         found["local"] = settings.local_url.get_secret_value(), OWN
@@ -14,13 +15,13 @@ def _databases(settings: ChatsSettings) -> dict[str, tuple[str, Plan]]:
 
 async def upgrade(settings: ChatsSettings) -> list[str]:
     """One line per database. Raises StopProcess where the layout does not fit: then nothing was made."""
-    return [f"{name}: at {(await database.upgrade(*each)).current}" for name, each in _databases(settings).items()]
+    return [f"{name}: at {(await database.upgrade(*each)).current}" for name, each in databases(settings).items()]
 
 
 async def check(settings: ChatsSettings) -> tuple[list[str], bool]:
     """One line per database and one per misfit of the layout, and whether all is as this release needs it."""
     lines, fits = [], True
-    for name, each in _databases(settings).items():
+    for name, each in databases(settings).items():
         found = await database.check(*each)
         at = found.revisions
         lines.append(f"{name}: at {at.current or 'nothing'}, this release needs {at.expected}")

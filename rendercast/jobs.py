@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer
 
 from brokers import arguments
 from connectors.kafka import connect, producer
+from rendercast.rights import rights
 from rendercast.settings import Settings
 from rendercast.topics import require
 from schemas import Cancel, Check, JobView, Track
@@ -67,7 +68,7 @@ async def follow(settings: Settings, file_id: str) -> AsyncIterator[JobView]:
 
 async def _find(settings: Settings, file_id: str) -> tuple[int, bytes] | None:
     """Partition and document of the file's job."""
-    await require(settings.kafka, settings.topics)
+    await require(settings.kafka, settings.topics, rights(settings)["gateway"].topics)
     rows = await changelog.load(settings.kafka, settings.topics.names.jobs, range(settings.topics.partitions))
     key = file_id.encode()
     return next(((number, held[key]) for number, held in rows.items() if key in held), None)

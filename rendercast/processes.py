@@ -10,6 +10,7 @@ import structlog
 
 from rendercast import topics
 from rendercast.monitoring import Monitoring
+from rendercast.rights import Process, rights
 from rendercast.settings import Settings
 
 log = structlog.get_logger()
@@ -28,13 +29,13 @@ COLLECT = (50_000, 5, 5)
 stops a process for a second; as Python has it, it would do so again and again while they are being opened."""
 
 
-def run(make: Callable[[], Service], settings: Settings, *, needs_topics: bool = True) -> None:
-    """Run a service in this process until SIGTERM or SIGINT. Its errors go to the caller."""
+def run(make: Callable[[], Service], settings: Settings, process: Process | None = None) -> None:
+    """Run a service until SIGTERM or SIGINT; `process` says which topics it needs. Its errors go to the caller."""
     gc.set_threshold(*COLLECT)
     monitoring = Monitoring(settings.monitoring.host, settings.monitoring.port)
     try:
-        if needs_topics:
-            asyncio.run(topics.require(settings.kafka, settings.topics))
+        if process is not None:
+            asyncio.run(topics.require(settings.kafka, settings.topics, rights(settings)[process].topics))
         asyncio.run(_serve(make, monitoring))
     finally:
         monitoring.close()

@@ -8,6 +8,7 @@ import structlog
 
 from rendercast import topics
 from rendercast.monitoring import Monitoring
+from rendercast.rights import rights
 from rendercast.settings import Settings
 from streams.app import create_app
 
@@ -23,7 +24,7 @@ def run(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, when the partitions have been handed over."""
     gc.set_threshold(*COLLECT)
     monitoring = Monitoring(settings.monitoring.host, settings.monitoring.port)
-    asyncio.run(topics.require(settings.kafka, settings.topics))
+    asyncio.run(topics.require(settings.kafka, settings.topics, rights(settings)["processor"].topics))
     app = create_app(settings.kafka, settings.topics, settings.processor)
     monitoring.not_ready = app.transport.lanes.not_ready
     log.info("started", monitoring_port=monitoring.port)

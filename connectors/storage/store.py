@@ -168,6 +168,11 @@ class ObjectStore:
                 return await self.sheet(key) or sheet
         return sheet
 
+    async def delete(self, key: str) -> None:
+        """The sink deletes nothing: this is for what was written to try the store."""
+        with _translated():
+            await obstore.delete_async(self._store, key)
+
     async def sweep(self) -> None:
         """Remove what killed processes left unfinished in a local folder. Buckets have lifecycle rules for it."""
         if self._folder is not None:

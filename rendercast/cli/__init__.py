@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from rendercast.cli import dead_letters, jobs, processes, storage, tools, verify
+from rendercast.cli import dead_letters, doctor, jobs, processes, storage, tools, verify
 from schemas.errors import RendercastError, RetryLater, StopProcess
 
 
@@ -48,5 +48,6 @@ for command in (
     tools.parse,
     verify.verify,
     tools.config,
+    doctor.doctor,
 ):
     main.add_command(command)

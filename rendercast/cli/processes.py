@@ -23,7 +23,7 @@ def connector() -> None:
     from connectors.upstream.service import Connector
     from rendercast.processes import run
 
-    run(lambda: Connector(settings.connector, settings.kafka, settings.topics.names), settings)
+    run(lambda: Connector(settings.connector, settings.kafka, settings.topics.names), settings, "connector")
 
 
 @click.command()
@@ -47,7 +47,7 @@ def sink_chats() -> None:
     from connectors.chats.sink import ChatSink
     from rendercast.processes import run
 
-    run(lambda: ChatSink(settings.chats, settings.kafka, settings.topics.names), settings)
+    run(lambda: ChatSink(settings.chats, settings.kafka, settings.topics.names), settings, "chats")
 
 
 @sink.command("storage")
@@ -57,7 +57,7 @@ def sink_storage() -> None:
     from connectors.storage.sink import StorageSink
     from rendercast.processes import run
 
-    run(lambda: StorageSink(settings.storage, settings.kafka, settings.topics.names), settings)
+    run(lambda: StorageSink(settings.storage, settings.kafka, settings.topics.names), settings, "storage")
 
 
 @click.command()
@@ -70,7 +70,7 @@ def gateway() -> None:
 
     run(
         lambda: Gateway(settings.gateway, settings.kafka, settings.topics.names, generator(settings.connector)),
-        settings,
+        settings, "gateway",
     )
 
 
@@ -127,4 +127,4 @@ def simulator(*, preset: str | None, rates: tuple[tuple[str, float], ...], **opt
 
     changes = {name: value for name, value in options.items() if value is not None}
     chosen = adjusted(settings.simulator, changes, preset=preset, rates=dict(rates))
-    run(lambda: Simulator(chosen), settings, needs_topics=False)
+    run(lambda: Simulator(chosen), settings)

@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -57,11 +57,21 @@ def _unheard(_: asyncio.AbstractEventLoop, __: dict[str, Any]) -> None:
 
 @contextmanager
 def _without_logs() -> Iterator[None]:
-    """What ends a command is raised and told in our words; the client's own lines would stand around it."""
-    logger = logging.getLogger("aiokafka")
+    """What ends a command is raised and told in our words; the rooms' and the client's lines would stand around it."""
+    import structlog
+
+    logger, processors = logging.getLogger("aiokafka"), structlog.get_config()["processors"]
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
+    structlog.configure(processors=[_drop])
     try:
         yield
     finally:
         logger.setLevel(level)
+        structlog.configure(processors=processors)
+
+
+def _drop(*_: object) -> NoReturn:
+    from structlog import DropEvent
+
+    raise DropEvent

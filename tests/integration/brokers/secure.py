@@ -1,26 +1,35 @@
 """A broker that lets nobody in without a certificate, a password or a token; and the things to come in with."""
 
+import asyncio
 import base64
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import jwt
+from aiokafka.protocol.admin import CreateAclsRequest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from harness import missing
 
-from rendercast.broker.local import LocalBroker, free_port
+from rendercast.broker.local import LocalBroker, can_run, free_port
+from rendercast.topics import admin
+from schemas.settings import KafkaSettings
 
 USER, PASSWORD = "rendercast", "pass word=;%"
 KEY_PASSWORD = "key password"
 AUDIENCE = "kafka"
 SECURITY = "org.apache.kafka.common.security"
+_TOPIC, _GROUP, _TRANSACTIONAL_ID, _LITERAL, _PREFIXED, _ALLOW = 2, 3, 5, 3, 4, 3
+_OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8}
+"""Codes of Kafka's protocol."""
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -54,6 +63,9 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=8
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:CN=broker;User:ANONYMOUS
+allow.everyone.if.no.acl.found={open}
 """
 
 
@@ -94,10 +106,14 @@ class Issuer:
 
 
 class SecureBroker(LocalBroker):
-    """SASL_SSL at `port`, SASL_PLAINTEXT (PLAIN) at `sasl`, TLS with client certificates at `mtls`."""
+    """SASL_SSL at `port`, SASL_PLAINTEXT (PLAIN) at `sasl`, TLS with client certificates at `mtls`.
 
-    def __init__(self, directory: Path) -> None:
+    `users` come in by PLAIN with the password. Without ACLs everybody may do everything, unless it `denies`.
+    """
+
+    def __init__(self, directory: Path, users: Iterable[str] = (USER,), *, denies: bool = False) -> None:
         super().__init__(directory)
+        self._users, self._denies = tuple(users), denies
         self.sasl, self.mtls = free_port(), free_port()
         self._token_key = _key()
 
@@ -108,11 +124,13 @@ class SecureBroker(LocalBroker):
         issuer.certificate(USER, self.directory / "client.pem")
         issuer.certificate(USER, self.directory / "locked.pem", KEY_PASSWORD)
         (self.directory / "jwks.json").write_text(json.dumps({"keys": [self._jwk()]}))
-        plain = f'{SECURITY}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+        known = " ".join(f'user_{user}="{PASSWORD}"' for user in self._users)
+        plain = f"{SECURITY}.plain.PlainLoginModule required {known};"
         self._config.write_text(
             _PROPERTIES.format(
                 controller=self.controller_port, sasl_tls=self.port, sasl=self.sasl, mtls=self.mtls,
                 directory=self.directory, audience=AUDIENCE, plain=plain, security=SECURITY,
+                open=str(not self._denies).lower(),
             )
         )  # fmt: skip
         scram = [f'SCRAM-SHA-{size}=[name={USER},password="{PASSWORD}"]' for size in (256, 512)]
@@ -120,6 +138,43 @@ class SecureBroker(LocalBroker):
             "kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._config),
             "--add-scram", scram[0], "--add-scram", scram[1],
         ).wait()  # fmt: skip
+
+    @property
+    def as_itself(self) -> KafkaSettings:
+        """The broker's own user, who may do everything."""
+        return KafkaSettings(
+            bootstrap_servers=f"127.0.0.1:{self.mtls}", security_protocol="SSL",
+            ssl_cafile=self.directory / "ca.pem", ssl_certfile=self.directory / "broker.pem",
+        )  # fmt: skip
+
+    def as_user(self, user: str) -> KafkaSettings:
+        return KafkaSettings(
+            bootstrap_servers=f"127.0.0.1:{self.sasl}", security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN",
+            sasl_username=user, sasl_password=PASSWORD,
+        )  # fmt: skip
+
+    def allow(
+        self,
+        principal: str,
+        operation: str,
+        topic: str | None = None,
+        group: str | None = None,
+        transactional_ids: str | None = None,
+    ) -> None:
+        """Add an ACL: what it names is then for nobody else. Transactional ids go by how they begin."""
+        kind, name, pattern = _TOPIC, topic, _LITERAL
+        if group:
+            kind, name = _GROUP, group
+        elif transactional_ids:
+            kind, name, pattern = _TRANSACTIONAL_ID, transactional_ids, _PREFIXED
+        request = CreateAclsRequest(kind, name, pattern, f"User:{principal}", "*", _OPERATIONS[operation], _ALLOW)
+
+        async def run():
+            async with admin(self.as_itself) as client:
+                node = client._client.get_random_node()
+                return await client._client.send(node, request)
+
+        assert [each[0] for each in asyncio.run(run()).creation_responses] == [0]
 
     def token(self, seconds: float = 600) -> str:
         claims = {"sub": USER, "aud": AUDIENCE, "iat": int(time.time()), "exp": int(time.time() + seconds)}
@@ -131,6 +186,11 @@ class SecureBroker(LocalBroker):
             "kty": "RSA", "kid": "one", "use": "sig", "alg": "RS256",
             "n": _base64(numbers.n), "e": _base64(numbers.e),
         }  # fmt: skip
+
+
+def require_java() -> None:
+    if not can_run():
+        missing("a broker with TLS and SASL needs Java 17 and Maven")
 
 
 def _key() -> rsa.RSAPrivateKey:

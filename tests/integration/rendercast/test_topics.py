@@ -34,7 +34,8 @@ def test_check_says_what_differs(kafka):
         f"{settings.names.jobs}: partitions should be 2, is 5",
     ]
     with pytest.raises(StopProcess, match="partitions should be 2, is 5"):
-        asyncio.run(admin.require(kafka, settings))
+        asyncio.run(admin.require(kafka, settings, {settings.names.jobs}))
+    asyncio.run(admin.require(kafka, settings, {settings.names.commands}))
 
 
 def test_an_unreachable_broker_is_named_in_time():

@@ -1,0 +1,1 @@
+"""`rendercast doctor`: looks at everything that the processes need from elsewhere, and says what is wrong."""
