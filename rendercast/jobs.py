@@ -1,6 +1,8 @@
 """Jobs from the command line, by way of the topics: commands go in, documents are read."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer
 
@@ -9,11 +11,35 @@ from connectors.kafka import connect, producer
 from rendercast.rights import rights
 from rendercast.settings import Settings
 from rendercast.topics import require
-from schemas import Cancel, Check, JobView, Track
+from schemas import Cancel, Check, JobView, Track, utcnow
+from schemas.base import Kind
 from schemas.codec import decode_job, encode
 from schemas.errors import RejectRecord, StopProcess
 from schemas.headers import headers
+from schemas.jobs import Status
 from streams.exactly_once import changelog
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a job has to be; None lets every one through. `overdue`: past its deadline, and not ended."""
+
+    status: Status | None = None
+    kind: Kind | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+    overdue: bool = False
+
+    def take(self, job: JobView, now: datetime) -> bool:
+        wanted = (
+            ("status", self.status),
+            ("kind", self.kind),
+            ("project_id", self.project_id),
+            ("user_id", self.user_id),
+        )
+        if any(value is not None and getattr(job, name) != value for name, value in wanted):
+            return False
+        return not self.overdue or (job.outcome is None and job.deadline_at < now)
 
 
 async def send(settings: Settings, command: Track | Check | Cancel) -> None:
@@ -38,8 +64,16 @@ async def show(settings: Settings, file_id: str) -> JobView | None:
     return None if found is None else _view(found[1])
 
 
-async def follow(settings: Settings, file_id: str) -> AsyncIterator[JobView]:
-    """The file's job as it is, then at each change; ends when the job has ended."""
+async def find(settings: Settings, filters: Filters) -> list[JobView]:
+    """The jobs that the filters let through, the unfinished ones first, each part by its last change, newest first."""
+    now = utcnow()
+    found = [each for each in map(_view, (await _rows(settings)).values()) if filters.take(each, now)]
+    return sorted(found, key=lambda each: (each.outcome is None, each.updated_at), reverse=True)
+
+
+async def follow(settings: Settings, file_ids: Collection[str]) -> AsyncIterator[JobView]:
+    """The files' jobs as they are, then each at each change; ends when all have ended."""
+    unended = dict.fromkeys(file_ids, 0)  # and the version that was told last
     client = AIOKafkaConsumer(
         settings.topics.names.jobs,
         **arguments(settings.kafka),
@@ -52,26 +86,37 @@ async def follow(settings: Settings, file_id: str) -> AsyncIterator[JobView]:
         await client.seek_to_end()  # first the end, then the rows: what comes between is seen twice, not missed
         for tp in client.assignment():
             await client.position(tp)
-        found = await show(settings, file_id)
-        if found is not None:
-            yield found
-        while found is None or found.outcome is None:
-            record = await client.getone()
-            if record.key == file_id.encode() and record.value is not None:
-                view = _view(record.value)
-                if found is None or view.version > found.version:
-                    found = view
+        wanted = {each.encode() for each in file_ids}
+        there = [value for key, value in (await _rows(settings)).items() if key in wanted]
+        while unended:
+            for view in map(_view, there):
+                if view.version > unended.get(view.file_id, view.version):
+                    unended[view.file_id] = view.version
+                    if view.outcome is not None:
+                        del unended[view.file_id]
                     yield view
+            there = []
+            while unended and not there:
+                record = await client.getone()
+                if record.key in wanted and record.value is not None:
+                    there = [record.value]
     finally:
         await client.stop()
 
 
 async def _find(settings: Settings, file_id: str) -> tuple[int, bytes] | None:
     """Partition and document of the file's job."""
-    await require(settings.kafka, settings.topics, rights(settings)["gateway"].topics)
-    rows = await changelog.load(settings.kafka, settings.topics.names.jobs, range(settings.topics.partitions))
     key = file_id.encode()
-    return next(((number, held[key]) for number, held in rows.items() if key in held), None)
+    return next(((number, held[key]) for number, held in (await _load(settings)).items() if key in held), None)
+
+
+async def _rows(settings: Settings) -> dict[bytes, bytes]:
+    return {key: value for held in (await _load(settings)).values() for key, value in held.items()}
+
+
+async def _load(settings: Settings) -> dict[int, changelog.Documents]:
+    await require(settings.kafka, settings.topics, rights(settings)["gateway"].topics)
+    return await changelog.load(settings.kafka, settings.topics.names.jobs, range(settings.topics.partitions))
 
 
 def _view(value: bytes) -> JobView:

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from rendercast.cli import dead_letters, doctor, jobs, processes, storage, tools, verify
+from rendercast.cli import dead_letters, doctor, jobs, processes, storage, tools, top, verify
 from schemas.errors import RendercastError, RetryLater, StopProcess
 
 
@@ -49,5 +49,7 @@ for command in (
     verify.verify,
     tools.config,
     doctor.doctor,
+    top.top,
+    tools.completion,
 ):
     main.add_command(command)

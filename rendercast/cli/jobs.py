@@ -2,13 +2,20 @@
 
 import asyncio
 import sys
-from typing import Any, get_args
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from rendercast.cli.screen import console, finish
 from rendercast.settings import load
 from schemas.base import Kind, is_uuid
 from schemas.errors import StopProcess
+from schemas.jobs import JobView, Status
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class _FileId(click.ParamType):
@@ -95,24 +102,94 @@ def jobs_show(file_id: str) -> None:
     click.echo(encode(found))
 
 
-@jobs.command("watch")
-@click.argument("file_id", type=_FILE_ID)
-def jobs_watch(file_id: str) -> None:
-    """Print the file's job at every change until it has ended; exit status 1 unless it completed."""
+@jobs.command("list")
+@click.option("--status", type=click.Choice(get_args(Status)))
+@click.option("--kind", type=click.Choice(get_args(Kind)))
+@click.option("--project-id")
+@click.option("--user-id")
+@click.option("--overdue", is_flag=True, help="Past its deadline, and not ended.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def jobs_list(*, limit: int, as_json: bool, **filters: Any) -> None:
+    """List jobs: the unfinished ones first, each part by its last change, newest first."""
+    settings = load()
     from rendercast import jobs as client
     from schemas.codec import encode
 
+    found = finish(client.find(settings, client.Filters(**filters)))
+    if as_json:
+        for each in found[:limit]:
+            click.echo(encode(each))
+        return
+    console().print(_table(found[:limit]))
+    if len(found) > limit:
+        click.echo(f"and {len(found) - limit:,} more (--limit)")
+
+
+def _table(found: list[JobView]) -> "Table":
+    from rendercast.tables import cell, table
+    from schemas import utcnow
+
+    now, shown = utcnow(), table("file", "kind", "status", "%", "tracked", "project", "told")
+    for each in found:
+        status = each.outcome or each.status
+        late = " (overdue)" if each.outcome is None and each.deadline_at < now else ""
+        age = _age((now - each.tracked_at).total_seconds())
+        told = each.url or each.message or ""
+        row = (each.file_id, each.kind, status + late, f"{each.progress:.0f}", age, each.project_id or "", told)
+        shown.add_row(*map(cell, row))
+    return shown
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(0, seconds):.0f} s ago"
+
+
+@jobs.command("watch")
+@click.argument("file_ids", metavar="FILE_ID...", type=_FILE_ID, nargs=-1, required=True)
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object at each change; also where output is no terminal."
+)
+def jobs_watch(file_ids: tuple[str, ...], *, as_json: bool) -> None:
+    """Show jobs at every change until all have ended; exit status 1 unless all completed."""
     settings = load()
+    from rendercast import jobs as client
 
-    async def follow() -> str | None:
-        outcome = None
-        async for view in client.follow(settings, file_id):
-            click.echo(encode(view))
-            outcome = view.outcome
-        return outcome
+    outcomes: dict[str, str | None] = {}
 
-    try:
-        outcome = asyncio.run(follow())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(0 if outcome == "completed" else 1)
+    async def follow() -> None:
+        with _bars(file_ids) if sys.stdout.isatty() and not as_json else _lines() as show:
+            async for view in client.follow(settings, file_ids):
+                show(view)
+                outcomes[view.file_id] = view.outcome
+
+    finish(follow())
+    sys.exit(0 if set(outcomes.values()) == {"completed"} else 1)
+
+
+@contextmanager
+def _lines() -> Iterator[Callable[[JobView], None]]:
+    from schemas.codec import encode
+
+    yield lambda view: click.echo(encode(view))
+
+
+@contextmanager
+def _bars(file_ids: tuple[str, ...]) -> Iterator[Callable[[JobView], None]]:
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    from rendercast.tables import printable
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
+    with Progress(*columns, console=console()) as shown:
+        tasks = {each: shown.add_task(each, total=100, told="not tracked yet") for each in file_ids}
+
+        def show(view: JobView) -> None:
+            told = " ".join(filter(None, (view.outcome or view.status, view.url or view.message)))
+            shown.update(tasks[view.file_id], completed=view.progress, told=escape(printable(told)))
+
+        yield show

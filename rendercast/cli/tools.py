@@ -38,6 +38,20 @@ def config(*, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what makes a shell complete `rendercast`: `source <(rendercast completion bash)`, zsh alike;
+    for fish `rendercast completion fish | source`.
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(context.find_root().command, {}, "rendercast", "_RENDERCAST_COMPLETE").source())
+
+
+@click.command()
 @click.option("--channel", help="What the bytes on standard input came from: file.<uuid>, project.<uuid>, user.<uuid>.")
 @click.option("--endpoint", help="Read a REST answer instead: generate-video, generate-image, file or project.")
 @click.option("--json-lines", is_flag=True, help="Standard input has one frame's JSON a line, not raw SSE bytes.")

@@ -1,0 +1,1 @@
+"""`rendercast top`: what goes on, from the topics alone."""
