@@ -118,13 +118,19 @@ async def _configs(client: AIOKafkaAdminClient, specs: list[TopicSpec]) -> dict[
     }
 
 
-async def delete(kafka: KafkaSettings, settings: TopicSettings) -> None:
-    """Delete the topics that are there, and what is in them."""
+async def delete(kafka: KafkaSettings, settings: TopicSettings, names: Collection[str] | None = None) -> None:
+    """Delete the topics that are there, or those of them that are named; returns when they are gone."""
     async with admin(kafka) as client:
         there = set(await client.list_topics())
-        names = [spec.name for spec in settings.names.specs() if spec.name in there]
-        if names:
-            await client.delete_topics(names)
+        doomed = [
+            each.name for each in settings.names.specs() if each.name in there and (names is None or each.name in names)
+        ]
+        if doomed:
+            await client.delete_topics(doomed)
+            async with asyncio.timeout(30):
+                while there & set(doomed):
+                    await asyncio.sleep(0.05)
+                    there = set(await client.list_topics())
 
 
 async def require(kafka: KafkaSettings, settings: TopicSettings, names: Collection[str]) -> None:

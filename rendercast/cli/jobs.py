@@ -11,7 +11,7 @@ import click
 from rendercast.cli.screen import console, finish
 from rendercast.settings import load
 from schemas.base import Kind, is_uuid
-from schemas.errors import StopProcess
+from schemas.errors import RejectRecord, StopProcess
 from schemas.jobs import JobView, Status
 
 if TYPE_CHECKING:
@@ -100,6 +100,37 @@ def jobs_show(file_id: str) -> None:
     if found is None:
         raise StopProcess(f"no job of {file_id}: nobody tracks it, or it is forgotten")
     click.echo(encode(found))
+
+
+@jobs.command("save")
+@click.option("--as", "form", type=click.Choice(["track", "check"]), default="track", show_default=True)
+def jobs_save(form: str) -> None:
+    """Print a command for each job that has not ended, one JSON object a line: for `rendercast jobs send`.
+
+    `track` tracks it again, in the same generation and with what is left of its time; `check` looks at it once.
+    """
+    settings = load()
+    from rendercast import rescue
+    from schemas.codec import encode
+
+    for each in finish(rescue.unfinished(settings, form)):  # type: ignore[arg-type] # click has checked it
+        click.echo(encode(each))
+
+
+@jobs.command("send")
+def jobs_send() -> None:
+    """Send the commands on standard input, one JSON object a line. Nothing is sent if any line is wrong."""
+    settings = load()
+    from rendercast import rescue
+    from schemas.codec import decode_command
+
+    commands = []
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            commands.append(decode_command(line.strip()))
+        except RejectRecord as error:
+            raise StopProcess(f"line {number}: {error}") from error
+    click.echo(f"sent: {finish(rescue.send(settings, commands))}")
 
 
 @jobs.command("list")

@@ -107,6 +107,40 @@ def topics_apply() -> None:
     click.echo(f"made: {', '.join(made)}" if made else "nothing to make")
 
 
+@topics.command("remake")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def topics_remake(names: tuple[str, ...], *, yes: bool) -> None:
+    """Delete topics with all that is in them, and make them anew. NAMES are without the prefix: jobs positions.
+
+    For what docs/operate.md says. The processes that use them have to be stopped.
+    """
+    settings = load()
+    from rendercast import rescue
+
+    full = [f"{settings.topics.prefix}{each}" for each in names]
+    if not yes:
+        click.confirm(
+            f"Delete {', '.join(full)} on {settings.kafka.bootstrap_servers}, and all that is in them?", abort=True
+        )
+    asyncio.run(rescue.remake(settings, full))
+    click.echo(f"made anew: {', '.join(full)}")
+
+
+@topics.command("rewind")
+def topics_rewind() -> None:
+    """Let the processor read its sources from their beginning. What it has applied, it skips.
+
+    After `topics remake jobs positions` nothing counts as applied: all that the sources still have is applied again,
+    and outcomes are announced again under the ids that they had. The processors have to be stopped.
+    """
+    settings = load()
+    from rendercast import rescue
+
+    asyncio.run(rescue.rewind(settings))
+    click.echo("the processor will read commands and upstream from their beginning")
+
+
 @topics.command("check")
 def topics_check() -> None:
     """Say what differs; exit status 1 if anything does."""

@@ -1,21 +1,18 @@
-"""The processors' consumer group: how far it has come, and putting it back to the beginning."""
+"""The processors' consumer group: how far it has come."""
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from connectors.kafka import connect, consumer
 from rendercast.topics import admin
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
 
 LOOK_SECONDS = 0.5
 BROKER_SECONDS = 60
-EMPTY_SECONDS = 40
-"""For the group to have lost its last member."""
 
 
 async def until_answered(kafka: KafkaSettings, group: str) -> None:
@@ -56,21 +53,3 @@ async def wait_until_read(
             where = ", ".join(f"{tp.topic}-{tp.partition} at {at} of {ends[tp]}" for tp, at in sorted(left.items()))
             return f"nothing was committed for {patience:g} s: {where}"
     return None
-
-
-async def rewind(kafka: KafkaSettings, group: str, partitions: Collection[TopicPartition]) -> None:
-    """Commit offset 0 everywhere. The group has to be empty: members that were killed are waited for."""
-    give_up = time.monotonic() + EMPTY_SECONDS
-    while True:
-        client = await connect(consumer(kafka, "rendercast-verify", group), kafka)
-        try:
-            client.assign(list(partitions))
-            await client.commit(dict.fromkeys(partitions, 0))
-        except KafkaError as error:
-            if time.monotonic() > give_up:
-                raise StopProcess(f"the offsets of group {group} cannot be set: {error}") from error
-            await asyncio.sleep(LOOK_SECONDS)
-        else:
-            return
-        finally:
-            await client.stop()

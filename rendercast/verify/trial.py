@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rendercast.broker.local import LocalBroker
+from rendercast.groups import rewind
 from rendercast.verify.agenda import Agenda
 from rendercast.verify.audit import Evidence, audit, changed
 from rendercast.verify.disturbances import Disturbances
 from rendercast.verify.evidence import collect, fact_of, follow
 from rendercast.verify.faults import Fault
 from rendercast.verify.feeder import Feeder
-from rendercast.verify.group import rewind, until_answered, wait_until_read
+from rendercast.verify.group import until_answered, wait_until_read
 from rendercast.verify.plan import Fact, draws
 from rendercast.verify.report import Report
 from rendercast.verify.scenarios import make_plan
