@@ -1,7 +1,8 @@
 """The gateway's generator: the upstream's client, its answers in the gateway's words."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from math import ceil
 from types import TracebackType
 from typing import Self
@@ -10,10 +11,12 @@ import structlog
 
 from connectors.gateway.errors import Problem, bad_field
 from connectors.gateway.generate import Begun, Generated, MayHaveBegun, Wanted
+from connectors.gateway.models import Model, Models, Param
+from connectors.upstream import models as upstream
 from connectors.upstream.budget import Budget
 from connectors.upstream.client import UpstreamClient
 from connectors.upstream.errors import Refused, TooMany, Trouble, Unauthorized
-from connectors.upstream.generation import GenerateRequest
+from connectors.upstream.generation import GenerateRequest, WrongParams
 from connectors.upstream.orders import Orders
 from connectors.upstream.settings import ConnectorSettings
 
@@ -33,7 +36,7 @@ class UpstreamGenerator:
 
     async def __aenter__(self) -> Self:
         client = UpstreamClient(self._settings, Budget(self._settings))
-        self._orders = Orders(await self._stack.enter_async_context(client))
+        self._orders = Orders(await self._stack.enter_async_context(client), max_batch=self._settings.max_batch)
         return self
 
     async def __aexit__(
@@ -46,11 +49,18 @@ class UpstreamGenerator:
         try:
             found = await self._orders.generate(kind, request)
         except Refused as error:
-            raise _of_refusal(error) from error
+            raise _of_refusal(error, request.params) from error
         except Trouble as error:
             log.warning("not generated", kind=kind, cause=error.cause, began_nothing=error.began_nothing)
             raise _of_trouble(error) from error
         return [Begun.model_validate(each.model_dump()) for each in found]
+
+    async def models(self, kind: Generated) -> Models:
+        try:
+            found = await self._orders.models(kind)
+        except Trouble as error:
+            raise _of_trouble(error) from error
+        return Models(are_all=found.are_all, models=tuple(_told(each) for each in found.by_name.values()))
 
 
 def generator(settings: ConnectorSettings) -> UpstreamGenerator | None:
@@ -58,12 +68,21 @@ def generator(settings: ConnectorSettings) -> UpstreamGenerator | None:
     return UpstreamGenerator(settings) if settings.token.get_secret_value() else None
 
 
-def _of_refusal(error: Refused) -> Problem:
+def _told(model: upstream.Model) -> Model:
+    params = {name: Param.model_validate(asdict(rule)) for name, rule in model.rules.items()}
+    return Model(name=model.name, sorts=model.sorts, params=params)
+
+
+def _of_refusal(error: Refused, params: Collection[str]) -> Problem:
     """The field as our body names it, with the upstream's words."""
+    if isinstance(error, WrongParams):
+        return Problem(422, str(error), errors=[each._asdict() for each in error.wrong])
     if error.facts.get("status") == _CONFLICT:
         return Problem(_UNAVAILABLE, f"The upstream says: {error}. Nothing has begun.", headers={"Retry-After": "2"})
     inner = error.field.removeprefix("config.")
     field = _FIELDS.get(inner, inner)
+    if field in params and field not in Wanted.model_fields:
+        field = f"params.{field}"  # a deployment whose parameters stand beside the prompt
     words = str(error).removeprefix(f"{error.field}: ")
     return bad_field(field, words) if field else Problem(422, f"The upstream refuses this: {words}")
 

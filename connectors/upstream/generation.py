@@ -1,19 +1,30 @@
 """Requests to generate: checked here, so that what the upstream would choke on never leaves. Pure."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
 from connectors.upstream.errors import Refused
+from connectors.upstream.parameters import Wrong
 from connectors.upstream.parser import Endpoint
 from schemas.base import Name, Record, Text
 
 SORA = "azure-openai/sora"
 SORA_RATIOS = ("1:1", "16:9", "9:16")
 
-_RATIO = "aspect_ratio"
+RATIO = "aspect_ratio"
 _ALMOST_RATIO = re.compile(r"asp\w*rat\w*", re.IGNORECASE)
+
+
+class WrongParams(Refused):
+    """Parameters that are not as they should be: all of them, the first one as `field`."""
+
+    def __init__(self, wrong: Sequence[Wrong]) -> None:
+        first, *more = wrong
+        super().__init__(first.field, "; ".join([first.message, *(f"{each.field}: {each.message}" for each in more)]))
+        self.wrong = tuple(wrong)
 
 
 class GenerateRequest(Record):
@@ -29,11 +40,11 @@ class GenerateRequest(Record):
     def body(self) -> dict[str, Any]:
         """The call's JSON: everything inside `config`. Raises Refused, naming the field."""
         for each in self.params:
-            if each != _RATIO and _ALMOST_RATIO.fullmatch(each):
-                raise Refused(f"params.{each}", f"there is no such parameter; it is called {_RATIO}")
-        ratio = self.params.get(_RATIO)
+            if each != RATIO and _ALMOST_RATIO.fullmatch(each):
+                raise Refused(f"params.{each}", f"there is no such parameter; it is called {RATIO}")
+        ratio = self.params.get(RATIO)
         if self.model == SORA and ratio not in SORA_RATIOS:
-            raise Refused(f"params.{_RATIO}", f"{SORA} takes {', '.join(SORA_RATIOS)}; this is {ratio!r}")
+            raise Refused(f"params.{RATIO}", f"{SORA} takes {', '.join(SORA_RATIOS)}; this is {ratio!r}")
         config = self.model_dump(exclude={"model"}, exclude_none=True) | {"generation_config_name": self.model}
         return {"config": config}
 

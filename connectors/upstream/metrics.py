@@ -22,6 +22,11 @@ RINGS = Counter("rendercast_upstream_clock_rings_total", "Times a clock rang: by
 
 # Watches and looks.
 WATCHES = Gauge("rendercast_upstream_watches", "Files being watched")
+LAG = Gauge("rendercast_upstream_lag_records", "Records of the watches not yet read, of this process's partitions")
+LAG_SECONDS = Gauge(
+    "rendercast_upstream_lag_seconds", "Age of the watch read last while there are more to read; 0 where all are read"
+)
+DEAD_LETTERS = Counter("rendercast_upstream_dead_letters_total", "Records that can never work", ["reason"])
 OLDEST_SECONDS = Gauge("rendercast_upstream_oldest_watch_seconds", "Age of the oldest watch, since it was tracked")
 WATCH_SECONDS = Histogram("rendercast_upstream_watch_seconds", "Age of watches when they ended", buckets=_MINUTES)
 LOOKS = Counter("rendercast_upstream_looks_total", "GETs of files by their reason and how they ended", ["why", "end"])

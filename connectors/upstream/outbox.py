@@ -82,6 +82,7 @@ class Outbox:
 
     def bury(self, letter: DeadLetter) -> None:
         """Send what can never work to the dead letters."""
+        metrics.DEAD_LETTERS.labels(letter.reason).inc()
         log.warning("dead letter", reason=letter.reason, detail=letter.detail, topic=letter.topic)
         body = letter.body()
         if letter.key is None and body is None:  # aiokafka sends no record without both

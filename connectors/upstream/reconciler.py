@@ -6,7 +6,7 @@ no watch is started that a later record has ended. After that each record is mad
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from aiokafka.structs import ConsumerRecord
 
+from connectors.kafka import age, behind
+from connectors.upstream import metrics
 from connectors.upstream.fleet import Fleet
 from connectors.upstream.outbox import CLIENT_ID, Outbox
 from schemas import Watch, is_uuid
@@ -48,6 +50,8 @@ class Reconciler(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self._outbox = outbox
         self._shards: dict[TopicPartition, _Shard] = {}
         self._is_assigned = False
+        self._waits_since: int | None = None
+        metrics.LAG_SECONDS.set_function(age(lambda: self._waits_since))
 
     def not_ready(self) -> str | None:
         """Until all partitions that are ours have been read."""
@@ -62,9 +66,11 @@ class Reconciler(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         while True:
             try:
                 # Between reading and applying nothing is awaited: a rebalance cannot come between them.
-                for partition, records in (await self._consumer.getmany(timeout_ms=_POLL_MS)).items():
+                found = await self._consumer.getmany(timeout_ms=_POLL_MS)
+                for partition, records in found.items():
                     self._apply(partition, records)
                 await self._finish_loading()
+                await self._measure(found)
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
                     raise StopProcess(f"cannot read {self._topic}: {error!r}", topic=self._topic) from error
@@ -129,6 +135,14 @@ class Reconciler(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             async with asyncio.timeout(_ASK_SECONDS):
                 return bool(await self._consumer.position(partition) >= shard.end)
         return False
+
+    async def _measure(self, read: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
+        lag = sum((await behind(self._consumer, dict.fromkeys(self._shards))).values())
+        metrics.LAG.set(lag)
+        if not lag:
+            self._waits_since = None
+        elif read:
+            self._waits_since = max(records[-1].timestamp for records in read.values())
 
     def _make_true(self, file_id: str, watch: Watch | None, partition: int) -> None:
         if watch is None:

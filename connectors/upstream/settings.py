@@ -58,6 +58,7 @@ class ConnectorSettings(Section):
     connect_seconds: Seconds = Field(default=10, description="to reach the host")
     request_seconds: Seconds = Field(default=30, description="for a whole GET")
     generate_seconds: Seconds = Field(default=60, description="for a whole generate call")
+    max_batch: int = Field(default=10, ge=1, le=1_000, description="files that one generate call may ask for")
 
     settle_seconds: float = Field(
         default=0.3, ge=0, le=10, description="from a stream's headers to its look, unless a byte comes first"

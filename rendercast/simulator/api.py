@@ -92,8 +92,8 @@ class Api:
         return _not_found("Project") if found is None else answer(found)
 
     async def _models(self, request: web.Request) -> web.Response:
-        wanted = request.query.get("type")
-        return answer([each.json() for each in MODELS.values() if wanted in {None, each.type}])
+        wanted, form = request.query.get("type"), self._world.settings.model_params
+        return answer([each.json(form) for each in MODELS.values() if wanted in {None, each.type}])
 
 
 def _not_found(what: str) -> web.Response:

@@ -61,6 +61,7 @@ class Faults(Section):
     request_reset: Rate = _per("request", "the connection is reset before the answer")
     conflict: Rate = _per("request", "409 on generate-image")
     wrong_file: Rate = _per("request", "GET answers with another file")
+    wrong_models: Rate = _per("request", "generation-config answers with something that is no list of models")
     answer_reset: Rate = _per("request", "the connection is reset in the middle of the body")
     answer_slow: Rate = _per("request", "slow loris: the body comes byte by byte, with a pause after each")
     answer_gzip: Rate = _per("request", "the body is gzip-encoded, asked for or not")

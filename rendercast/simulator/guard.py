@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from rendercast.simulator import chance
 from rendercast.simulator.api import API, Handler, answer
 from rendercast.simulator.bodies import BODY_FAULTS, disturb
+from rendercast.simulator.models import RUBBISH
 from rendercast.simulator.outages import RateLimit, Refuse, Slow
 from rendercast.simulator.wire import reset
 from rendercast.simulator.world import World
@@ -52,7 +53,7 @@ class Guard:
         refused = await self._break(call) or await self._fault(request, call)
         if refused is not None:
             return refused
-        found = self._other_file(call) or await handler(request)
+        found = self._other_file(call) or self._wrong_models(call) or await handler(request)
         return found if call.channel is not None else await self._disturb(request, call, found)
 
     async def count_status(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -135,6 +136,11 @@ class Guard:
         if call.kind != "file" or call.file_id not in self._world.entries or not self._falls("wrong_file", call):
             return None
         return answer(self._world.foreign(call.file_id))
+
+    def _wrong_models(self, call: Call) -> web.Response | None:
+        if call.kind != "generation-config" or not self._falls("wrong_models", call):
+            return None
+        return answer(chance.pick(RUBBISH, self._world.settings.seed, call.name, call.ordinal, "rubbish"))
 
     async def _disturb(self, request: web.Request, call: Call, found: web.StreamResponse) -> web.StreamResponse:
         """What befalls an answer."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from rendercast.simulator.faults import ALL_FAULTS, HOSTILE_FAULTS, PRESETS, Faults
+from rendercast.simulator.models import ParamsForm
 from schemas.errors import StopProcess
 from schemas.settings import Section
 
@@ -45,6 +46,9 @@ class SimulatorSettings(Section):
     skew_seconds: int = Field(default=3_600, ge=0, le=31_536_000, description="how far a wrong clock is off, ±")
     video_bytes: int = Field(default=100_000, ge=64, le=100_000_000, description="size of a video")
     huge_bytes: int = Field(default=10 * 2**20, ge=1_000, le=2**28, description="size of a huge frame's message")
+    model_params: ParamsForm = Field(
+        default="none", description="how generation-config describes parameters: `none`, `schema` or `options`"
+    )
     max_files: int = Field(default=100_000, ge=1, description="beyond it the oldest file is forgotten")
     faults: Faults = Field(default=Faults(), description="what goes wrong, and how often")
 

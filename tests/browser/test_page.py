@@ -215,7 +215,7 @@ async def test_the_project_of_a_card_filters_and_a_reload_keeps_it(stand, open_p
     await watched.card(1).get_by_role("button", name="project p/1 & more").click()
     await expect(watched.cards).to_have_count(1)
     await watched.page.reload()
-    await expect(watched.page.get_by_label("Project")).to_have_value("p/1 & more")
+    await expect(watched.page.get_by_label("Project", exact=True)).to_have_value("p/1 & more")
     await expect(watched.cards).to_have_count(1)
     stand.tell(make_job(3, project_id="other"))
     stand.tell(make_job(4, project_id="p/1 & more"))
@@ -229,7 +229,7 @@ async def test_a_project_can_be_typed_and_cleared(stand, open_page):
     stand.tell(make_job(1, project_id="p"))
     stand.tell(make_job(2, project_id="q"))
     watched = await open_page()
-    box = watched.page.get_by_label("Project")
+    box = watched.page.get_by_label("Project", exact=True)
     await box.fill("q")
     await box.press("Enter")
     await expect(watched.cards).to_have_count(1)
@@ -260,7 +260,7 @@ async def test_every_button_is_reached_with_tab_and_works_with_enter(stand, open
     assert set(buttons) <= reached
     await watched.card(1).get_by_role("button", name="project p").focus()
     await watched.page.keyboard.press("Enter")
-    await expect(watched.page.get_by_label("Project")).to_have_value("p")
+    await expect(watched.page.get_by_label("Project", exact=True)).to_have_value("p")
 
 
 async def test_progress_does_not_take_the_focus_from_a_button(stand, open_page):

@@ -6,8 +6,11 @@ from unit.upstream.fake_upstream import TOKEN, FakeUpstream
 
 from connectors.gateway.errors import Problem
 from connectors.gateway.generate import Begun, GenerateBody, MayHaveBegun
+from connectors.gateway.models import Param
 from connectors.upstream.settings import ConnectorSettings
 from rendercast.generating import UpstreamGenerator, generator
+from rendercast.simulator.server import Simulator
+from rendercast.simulator.settings import Faults, SimulatorSettings
 
 FILE = "998d1234-5678-4abc-8def-0123456789ab"
 OTHER = "11111111-2222-4333-8444-555555555555"
@@ -52,6 +55,7 @@ async def test_every_file_of_the_answer_is_begun(upstream):
         ({"detail": [{"loc": ["body", "config", "prompt"], "msg": "Too short"}]}, 422, "prompt", "Too short"),
         ({"detail": "no", "errors": [{"field": "config.params.size", "message": "huge"}]}, 422, "params.size", "huge"),
         ({"detail": "no", "errors": [{"field": "config.generation_config_name", "message": "?"}]}, 422, "model", "?"),
+        ({"detail": [{"loc": ["body", "config", "n"], "msg": "Too many"}]}, 422, "params.n", "Too many"),
         ({"detail": "Invalid payload"}, 400, None, "Invalid payload"),
     ],
 )
@@ -68,6 +72,49 @@ async def test_what_the_upstream_would_choke_on_never_leaves(upstream):
     problem = await refused(upstream, sora)
     assert (problem.status, problem.errors[0]["field"]) == (422, "params.aspect_ratio")
     assert upstream.posts == []
+
+
+async def test_every_parameter_that_is_wrong_is_named_and_nothing_leaves(upstream):
+    params = {"width": 0, "batch_size": 3, "duration": "5"}
+    problem = await refused(upstream, WANTED.model_copy(update={"params": params}), max_batch=2)
+    assert problem.status == 422
+    assert [dict(each) for each in problem.errors] == [
+        {"field": "params.width", "message": "should be a whole number of pixels from 1 to 16384"},
+        {"field": "params.batch_size", "message": "should be a whole number from 1 to 2"},
+    ]
+    assert upstream.posts == []
+
+
+@pytest.mark.parametrize("form", ["schema", "options"])
+async def test_the_models_are_told_with_what_is_known_of_their_parameters(form):
+    async with Simulator(SimulatorSettings(model_params=form)) as simulator:
+        settings = ConnectorSettings(base_url=simulator.url, token="simulator-token")
+        async with UpstreamGenerator(settings) as found:
+            known = await found.models("video")
+    assert known.are_all
+    told = {each.name: each for each in known.models}
+    assert told["comfyui/ltx"].params["duration"] == Param(types=["number"], minimum=1, maximum=10, default=5)
+    assert told["azure-openai/sora"].params["aspect_ratio"].needed
+    assert told["google-cloud/veo3"].sorts == ("image_to_video",)
+
+
+async def test_rubbish_in_the_place_of_the_list_stops_no_generation():
+    faults = Faults(wrong_models=1)
+    async with Simulator(SimulatorSettings(faults=faults, model_params="schema")) as simulator:
+        settings = ConnectorSettings(base_url=simulator.url, token="simulator-token")
+        async with UpstreamGenerator(settings) as found:
+            assert not (await found.models("image")).are_all
+            wanted = GenerateBody(model="comfyui/flux", prompt="a cat", params={"batch_size": 2, "width": 10})
+            assert len(await found.generate("image", wanted)) == 2
+
+
+async def test_a_server_whose_token_is_refused_has_no_models_to_tell():
+    async with Simulator(SimulatorSettings(token="another")) as simulator:
+        found = UpstreamGenerator(ConnectorSettings(base_url=simulator.url, token=TOKEN))
+        with pytest.raises(Problem) as caught:
+            async with found:
+                await found.models("image")
+    assert caught.value.status == 502
 
 
 @pytest.mark.parametrize(

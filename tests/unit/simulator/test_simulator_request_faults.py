@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from rendercast.simulator.models import RUBBISH
 from rendercast.simulator.settings import Faults
 
 VIDEO, IMAGE = "/api/v1/file/generate-video", "/api/v1/file/generate-image"
@@ -95,6 +96,16 @@ async def test_request_reset_comes_before_any_byte(with_fault):
         with pytest.raises(ConnectionResetError):
             await request.end()
     assert request.raw == b""
+
+
+async def test_wrong_models_is_no_list_of_models_and_befalls_nothing_else(with_fault):
+    upstream = await with_fault(wrong_models=1)
+    answers = [await upstream.http.get("/api/v1/generation-config") for _ in range(40)]
+    assert {each.status_code for each in answers} == {200}
+    found = [each.json() for each in answers]
+    assert all(each in found for each in RUBBISH)
+    assert all(each in RUBBISH for each in found)
+    assert (await upstream.get(upstream.created["id"])).json()["id"] == upstream.created["id"]
 
 
 async def test_wrong_file_is_another_one_and_done(with_fault):

@@ -60,6 +60,19 @@ async def test_models_are_listed_by_type(upstream):
     assert len(everything) > len(images) > 0
 
 
+async def test_parameters_are_described_in_the_form_that_is_set(start):
+    for form, wanted in (
+        ("none", None),
+        ("schema", {"type": "number", "minimum": 1, "maximum": 10, "default": 5}),
+        ("options", {"name": "duration", "type": "number", "min": 1, "max": 10, "default": 5}),
+    ):
+        upstream = await start(model_params=form)
+        listed = (await upstream.http.get("/api/v1/generation-config")).json()
+        (params,) = [each["params"] for each in listed if each["name"] == "comfyui/ltx"]
+        found = params.get("properties", {}).get("duration") if isinstance(params, dict) else params[1]
+        assert found == wanted
+
+
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic simulator-token"}])
 @pytest.mark.parametrize("path", ["/api/v1/file/x", "/api/v1/events/file.x", "/api/v1/generation-config"])
 async def test_without_the_token_the_answer_is_401(upstream, path, header):

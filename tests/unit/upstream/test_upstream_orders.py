@@ -1,12 +1,17 @@
 """Generate calls with the list of models before them, and with what is repeated."""
 
+import asyncio
+
 import orjson
 import pytest
 
+from connectors.upstream import catalog
 from connectors.upstream import orders as room
+from connectors.upstream.catalog import AGAIN_SECONDS, LIST_SECONDS, SORTS
 from connectors.upstream.errors import Refused, TooMany, Trouble, Unauthorized
-from connectors.upstream.generation import GenerateRequest
-from connectors.upstream.orders import AGAIN_SECONDS, LIST_SECONDS, Orders
+from connectors.upstream.generation import GenerateRequest, WrongParams
+from connectors.upstream.orders import Orders
+from connectors.upstream.parameters import Wrong
 
 CONFLICT = Refused("", "Integrity error, create", status=409)
 UNREACHABLE = Trouble("unreachable", "no")
@@ -17,8 +22,10 @@ class Client:
 
     def __init__(self, *answers) -> None:
         self.answers = list(answers or [()])
-        self.lists = {sort: [{"name": sort}] for kind in room._SORTS.values() for sort in kind}
+        self.lists = {sort: [{"name": sort}] for kind in SORTS.values() for sort in kind}
         self.calls = self.listed = 0
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def generate(self, kind, request):
         self.calls += 1
@@ -29,6 +36,7 @@ class Client:
 
     async def generation_configs(self, sort):
         self.listed += 1
+        await self.open.wait()
         found = self.lists[sort]
         if isinstance(found, Exception):
             raise found
@@ -123,3 +131,66 @@ async def test_what_can_be_refused_without_the_upstream_asks_it_nothing():
     with pytest.raises(Refused):
         await Orders(client).generate("video", wanted(aspecRatio="16:9"))
     assert (client.calls, client.listed) == (0, 0)
+
+
+async def test_all_parameters_that_are_wrong_are_refused_at_once_and_nothing_is_begun():
+    client = Client()
+    client.lists["text_to_video"] = [{"name": "m", "params": {"duration": {"enum": [5, 10]}}}]
+    with pytest.raises(WrongParams) as caught:
+        await Orders(client, max_batch=2).generate("video", wanted("m", duration=7, batch_size=3, width=512))
+    assert caught.value.wrong == (
+        Wrong("params.duration", "should be one of 5, 10"),
+        Wrong("params.batch_size", "should be a whole number from 1 to 2"),
+    )
+    assert client.calls == 0
+
+
+@pytest.mark.parametrize("trouble", [Trouble("silent", ""), b"<html>", []])
+async def test_while_the_list_cannot_be_had_the_one_that_is_known_serves_and_a_new_model_is_let_through(trouble):
+    now = 0.0
+    client = Client()
+    client.lists["text_to_video"] = [{"name": "m", "params": {"duration": {"maximum": 10}}}]
+    orders = Orders(client, lambda: now)
+    await orders.generate("video", wanted("m"))
+    whole, client.lists["text_to_video"], now = client.lists["text_to_video"], trouble, LIST_SECONDS
+    with pytest.raises(WrongParams):
+        await orders.generate("video", wanted("m", duration=11))
+    await orders.generate("video", wanted("new"))
+    listed = client.listed
+    now += AGAIN_SECONDS - 1
+    await orders.generate("video", wanted("m"))
+    assert client.listed == listed
+    client.lists["text_to_video"], now = whole, now + 1
+    with pytest.raises(Refused, match="the upstream has no video model"):
+        await orders.generate("video", wanted("new"))
+
+
+async def test_nobody_waits_for_the_list_while_somebody_asks_for_it_and_one_is_known():
+    now = 0.0
+    client = Client()
+    orders = Orders(client, lambda: now)
+    client.open.clear()
+    first = [asyncio.create_task(orders.models("video")) for _ in range(3)]
+    await asyncio.sleep(0)
+    client.open.set()
+    await asyncio.gather(*first)
+    assert client.listed == 2
+    now = LIST_SECONDS
+    client.open.clear()
+    asking = asyncio.create_task(orders.models("video"))
+    async with asyncio.timeout(20):
+        while client.listed < 3:  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0)
+        await orders.generate("video", wanted())
+    assert (client.calls, asking.done()) == (1, False)
+    client.open.set()
+    assert (await asking).are_all
+    assert client.listed == 4
+
+
+async def test_a_list_that_does_not_come_is_not_waited_for_long(monkeypatch):
+    monkeypatch.setattr(catalog, "PATIENCE_SECONDS", 0.01)
+    client = Client()
+    client.open.clear()
+    await Orders(client).generate("video", wanted("anything"))
+    assert client.calls == 1
