@@ -13,7 +13,7 @@ from rendercast.settings import Settings
 from rendercast.topics import require
 from schemas import Cancel, Check, JobView, Track, utcnow
 from schemas.base import Kind
-from schemas.codec import decode_job, encode
+from schemas.codec import decode_job_view, encode
 from schemas.errors import RejectRecord, StopProcess
 from schemas.headers import headers
 from schemas.jobs import Status
@@ -121,7 +121,6 @@ async def _load(settings: Settings) -> dict[int, changelog.Documents]:
 
 def _view(value: bytes) -> JobView:
     try:
-        job = decode_job(value)
+        return decode_job_view(value)
     except RejectRecord as error:
         raise StopProcess(f"the document in the jobs topic cannot be read by this release: {error}") from error
-    return JobView.model_validate(job.model_dump())

@@ -14,6 +14,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -56,11 +57,21 @@ def _timestamp(value: object, parse: ValidatorFunctionWrapHandler) -> datetime:
     return _to_utc_milliseconds(parse(value))
 
 
-FileId = Annotated[str, StringConstraints(pattern=UUID_PATTERN, to_lower=True)]
+FileId = Annotated[
+    str,
+    StringConstraints(pattern=UUID_PATTERN, to_lower=True),
+    Field(description="The generated image or video. The record's key, too.", json_schema_extra={"format": "uuid"}),
+]
 """One generated image or video, as a UUID in lower case: the key of every record."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 """An id that others made and that is not ours to understand: request, project, user, chat, task."""
+
+Generation = Annotated[Name, Field(description="Which generation of the file: one file can be generated again.")]
+ProjectId = Annotated[Name, Field(description="The project the file belongs to.")]
+UserId = Annotated[Name, Field(description="Whose it is.")]
+TaskId = Annotated[Name, Field(description="The upstream's id of the newest step.")]
+UpstreamGenerationId = Annotated[Name, Field(description="The upstream's own id of the generation.")]
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 
@@ -69,6 +80,9 @@ Url = Annotated[str, StringConstraints(pattern=r"^[hH][tT][tT][pP][sS]?://[^\s/]
 
 Timestamp = Annotated[AwareDatetime, WrapValidator(_timestamp)]
 """A moment, with a zone on the wire, in UTC and cut to milliseconds here."""
+
+Int64 = Annotated[int, Field(le=2**63 - 1, json_schema_extra={"format": "int64"})]
+"""What databases, other languages and our own encoder can hold: a larger number is refused where it comes in."""
 
 Kind = Literal["image", "video", "audio", "other"]
 Source = Literal["sse", "poll", "check"]
@@ -120,8 +134,8 @@ def _assemble(kind: type[R], fields: dict[str, Any], named: set[str]) -> R:
 class ChatRef(Record):
     """Where a result is to be shown. `chat_id` need not be a UUID: tool chats are called `video-generator-tool`."""
 
-    chat_id: Name
-    message_id: Name | None = None
+    chat_id: Name = Field(description="The chat; a UUID, or the name of a tool's chat.")
+    message_id: Name | None = Field(default=None, description="The message that asked; where absent, one is made.")
 
 
 def utcnow() -> datetime:

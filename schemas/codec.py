@@ -1,16 +1,17 @@
 """Records to bytes and back: JSON by orjson, checked by pydantic. A value that does not fit names the field."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from schemas.base import Record
 from schemas.commands import Command
 from schemas.errors import RejectRecord
-from schemas.jobs import Job
+from schemas.jobs import Job, JobView
 from schemas.observations import Observation
 from schemas.outputs import Artifact, Completion, StorageRequest, Stored, Watch
 
@@ -68,18 +69,38 @@ def explain(error: ValidationError, skip: int = 0) -> str:
 _REASONS = {"json_invalid": "not_json", "union_tag_invalid": "unknown_type"}
 
 
-class Decoder(Generic[T]):
-    """Bytes of one topic to its records."""
+NEW_WORDS: Mapping[str, object] = {"kind": "other", "reason": None, "won_by": None}
+"""Fields that only describe, and what a reader takes for a word that a newer release has put there.
 
-    def __init__(self, shape: Any, *, tagged: bool = False) -> None:
+No status, outcome or role is ever guessed: these say what is to be done with a record.
+"""
+
+
+def _in_known_words(value: bytes, error: ValidationError) -> bytes | None:
+    """The same record in words of this release; None where something else is wrong with it, too."""
+    wrong = error.errors(include_url=False, include_context=False)
+    names = [found["loc"][0] for found in wrong if len(found["loc"]) == 1]
+    is_only_new = all(found["type"] == "literal_error" and type(found["input"]) is str for found in wrong)
+    if not is_only_new or len(names) < len(wrong) or not NEW_WORDS.keys() >= set(names):
+        return None
+    return to_json({**from_json(value), **{str(name): NEW_WORDS[str(name)] for name in names}})
+
+
+class Decoder(Generic[T]):
+    """Bytes of one topic to its records. An `exact` one takes no new words: its reader writes back what it has read."""
+
+    def __init__(self, shape: Any, *, tagged: bool = False, exact: bool = False) -> None:
         self._validate: Callable[[bytes], T] = TypeAdapter[T](shape).validator.validate_json
         self._tag_parts = int(tagged)  # pydantic puts a union's tag before the field's name
+        self._exact = exact
 
     def __call__(self, value: bytes) -> T:
         """Raises RejectRecord with reason `not_json`, `unknown_type` (a newer writer's) or `invalid`."""
         try:
             return self._validate(value)
         except ValidationError as error:
+            if not self._exact and (known := _in_known_words(value, error)) is not None:
+                return self(known)
             kinds = {found["type"] for found in error.errors(include_url=False)}
             reason = next((name for kind, name in _REASONS.items() if kind in kinds), "invalid")
             raise RejectRecord(reason, explain(error, self._tag_parts)) from error
@@ -87,7 +108,8 @@ class Decoder(Generic[T]):
 
 decode_command: Decoder[Command] = Decoder(Command, tagged=True)
 decode_observation: Decoder[Observation] = Decoder(Observation, tagged=True)
-decode_job: Decoder[Job] = Decoder(Job)
+decode_job: Decoder[Job] = Decoder(Job, exact=True)
+decode_job_view: Decoder[JobView] = Decoder(JobView)
 decode_watch: Decoder[Watch] = Decoder(Watch)
 decode_completion: Decoder[Completion] = Decoder(Completion)
 decode_artifact: Decoder[Artifact] = Decoder(Artifact)

@@ -17,13 +17,13 @@ from connectors.kafka import close, connect, producer
 from rendercast.reading import Extent, extent, records
 from rendercast.settings import Settings
 from rendercast.storage_tools.told import SKEW, name_of, names
-from schemas import Completion, Job, StorageRequest
-from schemas.codec import decode_completion, decode_job, encode
+from schemas import Completion, JobView, StorageRequest
+from schemas.codec import decode_completion, decode_job_view, encode
 from schemas.errors import RejectRecord, StopProcess
 from schemas.headers import headers
 from schemas.outputs import Role
 
-R = TypeVar("R", Completion, Job)
+R = TypeVar("R", Completion, JobView)
 
 _NAME = "rendercast-backfill"
 PART = 500
@@ -68,14 +68,14 @@ async def _of_partition(
         if completion is not None:
             found |= {name_of(each): each for each in requests(completion, since, until)}
     async for record in records(settings.kafka, documents):
-        job = _read(decode_job, record.value)
+        job = _read(decode_job_view, record.value)
         current[record.key] = () if job is None else requests(job, since, until)
         if not current[record.key]:
             del current[record.key]
     return found | {name_of(each): each for group in current.values() for each in group}
 
 
-def requests(ended: Completion | Job, since: datetime, until: datetime | None) -> tuple[StorageRequest, ...]:
+def requests(ended: Completion | JobView, since: datetime, until: datetime | None) -> tuple[StorageRequest, ...]:
     """The requests that the processor makes of what was completed in that time: media, and its thumbnail."""
     at = ended.finished_at
     if ended.outcome != "completed" or at is None or at < since or (until is not None and at >= until):

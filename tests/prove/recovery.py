@@ -184,7 +184,7 @@ RECOVERY = (
         point="exactly once 8",
         guards="A foreign topic in the place of the positions stops the process for an operator.",
         file="streams/rows.py",
-        old="        except (TypeError, ValueError) as error:\n",
+        old="        except (TypeError, ValueError, KeyError) as error:\n",
         new="        except ZeroDivisionError as error:\n",
         tests=unit("test_rows", "test_a_position_that_is_none_of_ours_stops_the_process"),
     ),
