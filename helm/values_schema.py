@@ -153,6 +153,7 @@ JOB: Schema = {**POD, "backoffLimit": a("integer", minimum=0), "activeDeadlineSe
 GATEWAY: Schema = {
     **PROCESS,
     "generate": a("boolean"),
+    "chats": a("boolean"),
     "preStopSeconds": a("integer", minimum=0, maximum=120),
     "service": closed(
         {

@@ -71,10 +71,10 @@ def database_url(text: str) -> URL:
     return url.set(drivername=driver)
 
 
-def make_engine(text: str) -> AsyncEngine:
-    """An engine of one connection: a sink writes one transaction at a time. Connects when it is used."""
+def make_engine(text: str, connections: int = 1) -> AsyncEngine:
+    """An engine of so many connections: a sink writes one transaction at a time. Connects when it is used."""
     url = database_url(text)
-    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": _CONNECT_SECONDS}
+    options: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": _CONNECT_SECONDS}
     try:
         if url.drivername.startswith("sqlite"):
             engine = create_async_engine(url, connect_args={"timeout": _CONNECT_SECONDS}, **options)

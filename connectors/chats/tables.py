@@ -4,15 +4,16 @@
 - one message per chat, file and generation, where no message asked: a unique constraint
 - an artifact's message is of the artifact's chat: a foreign key over both columns
 - a completed artifact has a URL; statuses, kinds and roles are known ones: check constraints
+- one turn per subject and key, and per message that answers: primary key, unique constraint
 
-Beside an application's own chats and messages (`theirs.py`) the first two and the last hold; that an artifact's message
+Beside an application's own chats and messages (`theirs.py`) all but the foreign key hold; that an artifact's message
 is of its chat is then what the writer sees to.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -57,6 +58,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+TurnState = Literal["asked", "begun", "followed", "refused", "unsure"]
+
 _ROOM = {"fillfactor": 50}
 """Postgres: rows that change often find room for it in their page, and their indexes need no change."""
 
@@ -88,6 +91,7 @@ class Tables:
     artifact: Table
     stored_copy: Table
     consumer_offset: Table
+    turn: Table
     theirs: bool = False
     text_ids: bool = False
     """Whether messages have ids of any text; else they are UUIDs."""
@@ -127,11 +131,12 @@ def tables_beside(prefix: str, chat: Table, message: Table, **told: Any) -> Tabl
 
 def _books(
     metadata: MetaData, prefix: str, message_id: TypeEngine[Any], message: Table | None
-) -> tuple[Table, Table, Table]:
+) -> tuple[Table, Table, Table, Table]:
     return (
         _artifact(metadata, prefix, message_id, message),
         _stored_copy(metadata, prefix),
         _consumer_offset(metadata, prefix),
+        _turn(metadata, prefix, message_id),
     )
 
 
@@ -243,6 +248,29 @@ def _consumer_offset(metadata: MetaData, prefix: str) -> Table:
         Column("partition", Integer, primary_key=True),
         Column("next_offset", BigInteger, nullable=False, comment="the first offset that is not in this database yet"),
         CheckConstraint("next_offset >= 0", name="next_offset"),
+    )
+
+
+def _turn(metadata: MetaData, prefix: str, message_id: TypeEngine[Any]) -> Table:
+    """No foreign keys: what was asked once is not asked again, even when its messages are deleted."""
+    return Table(
+        f"{prefix}turn",
+        metadata,
+        Column("subject", Text, primary_key=True),
+        Column("request_key", Text, primary_key=True, comment="the caller's, for the same request sent again"),
+        Column("digest", Text, nullable=False, comment="of the request"),
+        Column("attempt", Uuid, nullable=False, comment="another one after each that was refused"),
+        Column("chat_id", Uuid, nullable=False),
+        Column("user_message_id", message_id, nullable=False),
+        Column("message_id", message_id, nullable=False, comment="the message that answers"),
+        Column("request_id", Text, nullable=False, comment="the generation of its artifacts"),
+        Column("request", Text, nullable=False, comment="JSON: what has to be known to follow its files later"),
+        Column("state", Text, nullable=False),
+        Column("files", Text, nullable=False, comment="JSON: what the upstream has begun"),
+        Column("problem", Text, comment="JSON: why it has not"),
+        Column("asked_at", UtcDateTime, nullable=False),
+        _one_of("state", TurnState, "state"),
+        UniqueConstraint("message_id"),
     )
 
 

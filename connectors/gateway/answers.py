@@ -39,6 +39,13 @@ class Generation(BaseModel):
     files: list[BegunFile] = Field(min_length=1)
 
 
+class Cancelled(BaseModel):
+    """Kafka has a command for each file of the turn. What had ended stays as it was."""
+
+    message_id: Name
+    file_ids: list[FileId]
+
+
 class Alive(BaseModel):
     """The process answers."""
 
@@ -60,7 +67,10 @@ class WrongField(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457. A 503 of a generate call that has begun has the members of `Generation`, too."""
+    """RFC 9457. A 503 of a generate call that has begun has the members of `Generation`, too.
+
+    Where a turn of a chat has begun, or nobody knows whether it has (`reason` is `unsure`), its ids are told.
+    """
 
     type: str
     title: str
@@ -69,3 +79,7 @@ class ProblemDetails(BaseModel):
     errors: list[WrongField] | None = None
     request_id: Name | None = None
     files: list[BegunFile] | None = None
+    chat_id: Name | None = None
+    user_message_id: Name | None = None
+    message_id: Name | None = None
+    reason: str | None = None

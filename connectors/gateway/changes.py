@@ -1,10 +1,8 @@
-"""One change of a job, and the last few thousand of them."""
+"""One change of a job."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 from connectors.gateway.channels import ALL
 from schemas import Outcome, Status
@@ -15,7 +13,7 @@ class Change:
     """The job as one record of the topic left it. `seq` counts what this process has read, over all partitions.
 
     `body` is the job's public part as JSON, which does not name its `chats`; None means forgotten: the other fields are
-    those it had before.
+    those it had before. `position` is how far this process had read then, packed; of what is told as it happens only.
     """
 
     seq: int
@@ -30,6 +28,7 @@ class Change:
     chats: tuple[str, ...]
     finished_at: datetime | None
     body: bytes | None
+    position: str = ""
 
     def channels(self) -> Iterator[str]:
         """Every channel that tells of it."""
@@ -52,42 +51,3 @@ class Change:
             and self.generation == older.generation
             and (older.outcome is None or (older.outcome == self.outcome and self.body is not None))
         )
-
-
-class Recent:
-    """The last changes in the order they were read, found by position or by file."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._changes: deque[Change] = deque()
-        self._at: dict[tuple[int, int], Change] = {}
-        self._of_file: dict[str, deque[Change]] = {}
-
-    def add(self, change: Change) -> None:
-        if len(self._changes) == self._limit:
-            self._drop_oldest()
-        self._changes.append(change)
-        self._at[change.partition, change.offset] = change
-        self._of_file.setdefault(change.file_id, deque()).append(change)
-
-    def _drop_oldest(self) -> None:
-        oldest = self._changes.popleft()
-        del self._at[oldest.partition, oldest.offset]
-        of_file = self._of_file[oldest.file_id]
-        of_file.popleft()
-        if not of_file:
-            del self._of_file[oldest.file_id]
-
-    def at(self, partition: int, offset: int) -> Change | None:
-        return self._at.get((partition, offset))
-
-    def last(self) -> Change | None:
-        return self._changes[-1] if self._changes else None
-
-    def after(self, seq: int) -> Iterator[Change]:
-        """What was read after `seq`, which must still be here or be the last one."""
-        if self._changes:
-            yield from islice(self._changes, max(0, seq + 1 - self._changes[0].seq), None)
-
-    def of_file_after(self, file_id: str, seq: int) -> Iterator[Change]:
-        return (each for each in self._of_file.get(file_id, ()) if each.seq > seq)

@@ -10,10 +10,12 @@ from connectors.gateway.board import Board
 from connectors.gateway.commands import KafkaCommands
 from connectors.gateway.feed import JobsFeed
 from connectors.gateway.generate import Generator
+from connectors.gateway.past import KafkaPast
 from connectors.gateway.routes import Routes
 from connectors.gateway.server import HttpServer
 from connectors.gateway.settings import GatewaySettings
 from connectors.gateway.tasks import until_one_ends
+from connectors.gateway.turns import Turns
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
 
@@ -26,16 +28,21 @@ class Gateway:
     """REST, event streams and a page over the topic of jobs. Any number of them can run side by side."""
 
     def __init__(
-        self, settings: GatewaySettings, kafka: KafkaSettings, topics: Topics, generator: Generator | None = None
+        self,
+        settings: GatewaySettings,
+        kafka: KafkaSettings,
+        topics: Topics,
+        generator: Generator | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        """`generator` is the upstream; without one nothing can be generated here."""
+        """`generator` is the upstream and `turns` the chats; without them nothing is generated here, or in a chat."""
         self._settings = settings
-        self._board = Board(settings)
+        self._board = Board(settings, past=KafkaPast(kafka, topics.jobs, settings))
         self._feed = JobsFeed(kafka, topics, self._board)
         self._commands = KafkaCommands(kafka, topics.commands, settings.kafka_timeout_seconds)
         self._access = Access(settings)
-        self._generator = generator
-        self._routes = Routes(settings, self._board, self._commands, self._access, self.not_ready, generator)
+        self._generator, self._turns = generator, turns
+        self._routes = Routes(settings, self._board, self._commands, self._access, self.not_ready, generator, turns)
         self._server = HttpServer(self._routes.application(), settings)
 
     @property
@@ -54,7 +61,7 @@ class Gateway:
         self._server.open()
         try:
             log.info("gateway listens", host=self._settings.host, port=self.port)
-            async with self._generator or contextlib.nullcontext():
+            async with self._generator or contextlib.nullcontext(), self._turns or contextlib.nullcontext():
                 try:
                     await until_one_ends(self._server.run(stop, self._board.close), self._follow_kafka(), self._evict())
                 finally:

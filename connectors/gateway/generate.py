@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connectors.gateway.errors import Problem
+from connectors.gateway.models import Models
 from schemas.base import ChatRef, FileId, Kind, Name, Text
 
 Generated = Literal["image", "video"]
@@ -49,6 +50,14 @@ class GenerateBody(Wanted):
     deadline_seconds: float | None = Field(default=None, gt=0, le=7 * 86_400)
 
 
+class ModelsQuery(BaseModel):
+    """`GET /api/models?kind=…`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Generated
+
+
 class Begun(BaseModel):
     """A file that the upstream has begun."""
 
@@ -75,3 +84,6 @@ class Generator(Protocol):
 
     async def generate(self, kind: Generated, wanted: Wanted) -> Sequence[Begun]:
         """The files of one call, one or more. Raises MayHaveBegun, or another Problem where nothing has begun."""
+
+    async def models(self, kind: Generated) -> Models:
+        """What is known of the models. Raises Problem where the upstream refuses this server."""

@@ -13,6 +13,7 @@ import structlog
 from connectors.gateway import metrics
 from connectors.gateway.errors import Problem, bad_field, try_later
 from connectors.gateway.generate import Begun, GenerateBody, Generated, Generator, MayHaveBegun
+from connectors.gateway.models import Models
 from schemas import Track, utcnow
 from schemas.errors import RetryLater
 
@@ -69,26 +70,34 @@ class Generations:
 
     async def begin(self, kind: Generated, body: GenerateBody, subject: str, key: str | None) -> dict[str, Any]:
         """The body of the answer. What was begun goes on when whoever asked has gone. Raises Problem."""
-        if self._generator is None:
-            raise Problem(503, "Generating is not configured here (RENDERCAST_CONNECTOR__TOKEN, …__BASE_URL).")
+        generator = self._upstream()
         name = key or body.request_id
         order = self._known((subject, name), kind, body) if name else None
         if order is None:
             order = _Order(kind, body, body.request_id or str(uuid.uuid4()), self._clock())
             if name:
                 self._remember((subject, name), order)
-            self._start(order, self._generator)
+            self._start(order, generator)
         else:
             metrics.GENERATE_JOINED.inc()
             if order.is_to_be_followed():
-                self._start(order, self._generator)
+                self._start(order, generator)
         return await asyncio.shield(order.running)
+
+    async def models(self, kind: Generated) -> Models:
+        """What is known of the upstream's models. Raises Problem."""
+        return await self._upstream().models(kind)
 
     async def close(self) -> None:
         """End what still runs: there is no time for it any more."""
         for each in self._tasks:
             each.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _upstream(self) -> Generator:
+        if self._generator is None:
+            raise Problem(503, "Generating is not configured here (RENDERCAST_CONNECTOR__TOKEN, …__BASE_URL).")
+        return self._generator
 
     def _known(self, key: _Key, kind: Generated, body: GenerateBody) -> _Order | None:
         found = self._orders.get(key)

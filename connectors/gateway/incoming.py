@@ -21,7 +21,9 @@ _FILE_ID = TypeAdapter[str](FileId)
 _GENERATED = TypeAdapter[Generated](Generated)
 _KEY = TypeAdapter[str](Name)
 
-PATHS: Mapping[str, TypeAdapter[Any]] = {"file_id": _FILE_ID, "kind": _GENERATED, "channel": TypeAdapter(Channel)}
+PATHS: Mapping[str, TypeAdapter[Any]] = {
+    "file_id": _FILE_ID, "kind": _GENERATED, "channel": TypeAdapter(Channel), "message_id": TypeAdapter[str](Name),
+}  # fmt: skip
 """The parts of paths, by name."""
 
 IDEMPOTENCY_KEY = {"Idempotency-Key": _KEY}
@@ -77,6 +79,14 @@ def file_id(request: Request) -> str:
         return _FILE_ID.validate_python(request.path_params["file_id"])
     except ValidationError as error:
         raise bad_field("file_id", "should be a UUID") from error
+
+
+def message_id(request: Request) -> str:
+    """The path's message id, as the chat database has it."""
+    try:
+        return _KEY.validate_python(request.path_params["message_id"])
+    except ValidationError as error:
+        raise bad_field("message_id", "should have at most 300 characters") from error
 
 
 def generated_kind(request: Request) -> Generated:

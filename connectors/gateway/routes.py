@@ -19,15 +19,18 @@ from connectors.gateway.board import Board
 from connectors.gateway.channels import ALL
 from connectors.gateway.commands import AnyCommand, Commands
 from connectors.gateway.errors import HANDLERS, Problem, try_later
-from connectors.gateway.generate import GenerateBody, Generator
+from connectors.gateway.generate import GenerateBody, Generator, ModelsQuery
 from connectors.gateway.generations import Generations
 from connectors.gateway.grants import Action
 from connectors.gateway.measure import Measured
+from connectors.gateway.models import Models
 from connectors.gateway.openapi import Told, document, told
 from connectors.gateway.settings import GatewaySettings
 from connectors.gateway.shapes import StreamQuery
 from connectors.gateway.static import page_routes
 from connectors.gateway.stream import EventStream
+from connectors.gateway.turn_routes import TurnRoutes
+from connectors.gateway.turns import Turns
 from schemas import Cancel, Check, JobView, Track, utcnow
 from schemas.codec import timestamp
 
@@ -45,10 +48,12 @@ class Routes:
         access: Access,
         not_ready: Callable[[], str | None],
         generator: Generator | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._settings, self._board, self._commands, self._not_ready = settings, board, commands, not_ready
         self._access = access
         self._generations = Generations(generator, self._send)
+        self._turns = TurnRoutes(settings, board, access, self._send, generator, turns)
 
     def application(self) -> Measured:
         app = Starlette(
@@ -68,6 +73,8 @@ class Routes:
             Route("/api/jobs/{file_id}", self.cancel, methods=["DELETE"]),
             Route("/api/jobs/{file_id}/check", self.check, methods=["POST"]),
             Route("/api/generate/{kind}", self.generate, methods=["POST"]),
+            Route("/api/models", self.models),
+            *self._turns.routes(),
             Route("/api/events", self.events),
             Route("/api/events/{channel:path}", self.channel_events),
             Route("/healthz", self.healthz),
@@ -142,6 +149,15 @@ class Routes:
         caller.require_all("generate", channels_of(body, "new"))
         return _accepted(**await self._generations.begin(kind, body, caller.subject, key))
 
+    @told(Told(200, Models, queries=(ModelsQuery,), errors=frozenset((502,))))
+    async def models(self, request: Request) -> Response:
+        """What can be generated with, as far as the upstream's list is known. For whoever may generate anything."""
+        wanted = incoming.query(request, ModelsQuery)
+        if not (await self._access.caller(request)).grants.patterns.get("generate"):
+            raise Problem(403, "The token does not allow to generate.")
+        found = await self._generations.models(wanted.kind)
+        return _json(found.model_dump_json(exclude_none=True).encode())
+
     @told(Told(200, EVENTS, queries=(incoming.ChannelsQuery, StreamQuery), headers=incoming.LAST_EVENT_ID))
     async def events(self, request: Request) -> Response:
         """The changes of some channels: a snapshot, then each as it comes."""
@@ -188,6 +204,7 @@ class Routes:
     async def close(self) -> None:
         """End what runs beyond its request."""
         await self._generations.close()
+        await self._turns.close()
 
     async def _send(self, command: AnyCommand) -> None:
         """To the partition where the file's job is: whoever tracked it may partition otherwise than this client."""

@@ -38,7 +38,6 @@ class GatewaySettings(Section):
 
     max_jobs: int = Field(default=50_000, ge=1, description="jobs held in memory; the oldest finished ones go first")
     finished_for_seconds: float = Field(default=86_400, gt=0, description="how long a finished job is held")
-    recent_changes: int = Field(default=20_000, ge=1, description="changes held for Last-Event-ID")
     snapshot_jobs: int = Field(default=500, ge=1, description="jobs in one snapshot or one list, at most")
 
     max_streams: int = Field(default=10_000, ge=1, description="open event streams")
@@ -48,9 +47,25 @@ class GatewaySettings(Section):
     retry_seconds: float = Field(default=2, gt=0, description="when a browser is told to connect again, at the soonest")
     send_timeout_seconds: float = Field(default=30, gt=0, description="how long a reader may take nothing at all")
 
+    resume_seconds: float = Field(
+        default=5, gt=0, le=60, description="how long a reader that comes back may wait for what it missed"
+    )
+    resume_reads: int = Field(default=2, ge=1, description="readers for which Kafka is read at once")
+    resume_records: int = Field(default=20_000, ge=1, description="records read for one of them")
+    resume_bytes: int = Field(default=33_554_432, ge=1, description="bytes read for one of them")
+
     kafka_timeout_seconds: float = Field(
         default=5, gt=0, description="how long a command waits for the broker's answer"
     )
+    generate_wait_seconds: float = Field(
+        default=90, gt=0, le=3_600,
+        description="how long /api/generate-stream waits for the upstream's answer; the same on all gateways",
+    )  # fmt: skip
+    cancel_after_close_seconds: float | None = Field(
+        default=None, ge=0, le=3_600,
+        description="cancel what /api/generate-stream generates when no stream of it has been open here for so long; "
+        "without it never",
+    )  # fmt: skip
     max_body_bytes: int = Field(default=1_048_576, ge=1, description="size of a request's body")
     body_timeout_seconds: float = Field(default=10, gt=0, description="how long a request's body may take to arrive")
     close_timeout_seconds: float = Field(default=5, gt=0, le=8, description="how long open requests have at the end")

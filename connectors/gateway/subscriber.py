@@ -5,7 +5,8 @@ from typing import Literal
 
 from connectors.gateway.changes import Change
 
-End = Literal["slow", "closing", "reading anew", "expired", "gone"]
+End = Literal["slow", "closing", "reading anew", "expired", "gone", "told"]
+"""Why a stream ends; `told`: there is nothing more to tell."""
 
 
 class Subscriber:
@@ -36,6 +37,8 @@ class Subscriber:
 
     def take(self) -> list[Change]:
         """All that waits, in the order it came."""
+        if not self._waiting:
+            return []
         changes = list(self._waiting.values())
         self._waiting.clear()
         self._last_of_file.clear()
@@ -51,6 +54,11 @@ class Subscriber:
 
     def wake(self) -> None:
         self._awake.set()
+
+    async def woken(self) -> None:
+        """Until there is something to do."""
+        await self._awake.wait()
+        self._awake.clear()
 
     async def wait(self, seconds: float) -> bool:
         """Until there is something to do; False when nothing came in that time."""

@@ -103,7 +103,9 @@ def jobs_show(file_id: str) -> None:
 
 
 @jobs.command("save")
-@click.option("--as", "form", type=click.Choice(["track", "check"]), default="track", show_default=True)
+@click.option(
+    "--as", "form", type=click.Choice(["track", "check"]), default="track", show_default=True, help="Which command."
+)
 def jobs_save(form: str) -> None:
     """Print a command for each job that has not ended, one JSON object a line: for `rendercast jobs send`.
 
@@ -139,7 +141,7 @@ def jobs_send() -> None:
 @click.option("--project-id")
 @click.option("--user-id")
 @click.option("--overdue", is_flag=True, help="Past its deadline, and not ended.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Show no more than so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def jobs_list(*, limit: int, as_json: bool, **filters: Any) -> None:
     """List jobs: the unfinished ones first, each part by its last change, newest first."""

@@ -65,13 +65,15 @@ def gateway() -> None:
     """Run the gateway: REST, event streams and a page for browsers."""
     settings = _start("gateway")
     from connectors.gateway.gateway import Gateway
+    from rendercast.conversing import turns
     from rendercast.generating import generator
     from rendercast.processes import run
 
-    run(
-        lambda: Gateway(settings.gateway, settings.kafka, settings.topics.names, generator(settings.connector)),
-        settings, "gateway",
-    )
+    def make() -> Gateway:
+        upstream, chats = generator(settings.connector), turns(settings.chats)
+        return Gateway(settings.gateway, settings.kafka, settings.topics.names, upstream, chats)
+
+    run(make, settings, "gateway")
 
 
 class _Rate(click.ParamType):

@@ -213,7 +213,11 @@ def _start_all(site: Site, supervisor: Supervisor) -> None:
         storage__store_url=f"file://{site.objects}", storage__allow_http="true",
         storage__allow_private_hosts=f'["127.0.0.1:{site.simulator_port}"]',
     )  # fmt: skip
-    supervisor.start("gateway", "gateway", gateway__port=site.gateway_port, gateway__auth="off")
+    supervisor.start(
+        "gateway", "gateway",
+        gateway__port=site.gateway_port, gateway__auth="off", chats__url=f"sqlite:///{site.chats}",
+        connector__base_url=site.simulator, connector__token="simulator-token",  # noqa: S106
+    )  # fmt: skip
 
 
 async def _until_ready(supervisor: Supervisor, tell: Tell) -> None:

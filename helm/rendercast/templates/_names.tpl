@@ -74,8 +74,8 @@ storage-sink:
 gateway:
   values: gateway
   args: [gateway]
-  sections: [kafka, topics, log, gateway{{ if .Values.gateway.generate }}, connector{{ end }}]
-  egress: [kafka{{ if .Values.gateway.generate }}, upstream, outside{{ end }}]
+  sections: [kafka, topics, log, gateway{{ if .Values.gateway.generate }}, connector{{ end }}{{ if .Values.gateway.chats }}, chats{{ end }}]
+  egress: [kafka{{ if .Values.gateway.generate }}, upstream, outside{{ end }}{{ if .Values.gateway.chats }}, database{{ end }}]
   load: rendercast_gateway_streams
   partitioned: false
   stop: 10

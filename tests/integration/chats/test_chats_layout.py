@@ -185,7 +185,7 @@ async def test_nothing_of_theirs_is_altered_and_nothing_of_ours_refers_to_it(pos
     tables = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
     assert [row["tablename"] for row in query(postgres_database, tables)] == [
         "Chat", "Message_v2", "rendercast_alembic_version", "rendercast_artifact", "rendercast_consumer_offset",
-        "rendercast_stored_copy",
+        "rendercast_stored_copy", "rendercast_turn",
     ]  # fmt: skip
 
 
@@ -340,7 +340,7 @@ async def test_db_check_says_line_by_line_what_does_not_fit(postgres_database, t
     settings = ChatsSettings(url=postgres_database, layout=wrong, unknown_chat="dead-letter")
     assert await databases.check(settings) == (
         [
-            "chats: at nothing, this release needs 0001",
+            "chats: at nothing, this release needs 0002",
             "chats: Message_v2 has no column part",
             "chats: Message_v2 has no column files",
             "chats: Message_v2.parts is NOT NULL and has no default: give it a constant",
@@ -351,6 +351,6 @@ async def test_db_check_says_line_by_line_what_does_not_fit(postgres_database, t
     with pytest.raises(StopProcess, match="does not fit"):
         await databases.upgrade(settings)
     right = ChatsSettings(url=postgres_database, layout=EXAMPLE, unknown_chat="dead-letter")
-    assert (await databases.check(right)) == (["chats: at nothing, this release needs 0001"], False)
-    assert await databases.upgrade(right) == ["chats: at 0001"]
-    assert await databases.check(right) == (["chats: at 0001, this release needs 0001"], True)
+    assert (await databases.check(right)) == (["chats: at nothing, this release needs 0002"], False)
+    assert await databases.upgrade(right) == ["chats: at 0002"]
+    assert await databases.check(right) == (["chats: at 0002, this release needs 0002"], True)

@@ -21,6 +21,7 @@ from integration.chats.support import (
     versions,
 )
 
+from connectors.chats import metrics
 from connectors.chats.database import upgrade
 from connectors.chats.settings import ChatsSettings
 from connectors.chats.sink import ChatSink
@@ -50,6 +51,10 @@ async def letters(kafka, topics):
     return [({name: value.decode() for name, value in each.headers}, each.value) for each in found]
 
 
+def lags():
+    return [metrics.LAG.labels(topic)._value.get() for topic in ("artifacts", "stored")]
+
+
 async def raw(kafka, topic, partition, *values):
     producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
     await producer.start()
@@ -67,6 +72,7 @@ async def test_every_artifact_lands_once_with_its_copy_and_offsets(kafka, topics
     async with running_sink(kafka, topics, database, batch_records=25) as sink:
         await until(lambda: landed(database) == 60 * 5)
         assert sink.not_ready() is None
+        await until(lambda: (*lags(), metrics.LAG_SECONDS.collect()[0].samples[0].value) == (0, 0, 0))
     found = by_file(database)
     assert {each: row["version"] for each, row in found.items()} == dict.fromkeys(files, 4)
     assert {each: row["durable_url"] for each, row in found.items()} == {each: location(each) for each in files}

@@ -248,15 +248,12 @@ async def test_records_below_the_offset_are_passed_over(database):
     assert landed(database) == 3
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{"status": "completed", "url": None}, {"version": 2**70}],
-    ids=["completed without URL", "number too large"],
-)
-async def test_what_the_database_refuses_is_a_refused_record_and_leaves_nothing(database, fields):
+async def test_what_the_database_refuses_is_a_refused_record_and_leaves_nothing(database):
     async with opened(database) as store:
         with pytest.raises(RejectRecord):
-            await store.write(entries(artifact(new_id(), 1), artifact(new_id(), **{"version": 1, **fields})))
+            await store.write(
+                entries(artifact(new_id(), 1), artifact(new_id(), version=1, status="completed", url=None))
+            )
         assert rows(database, "artifact") == []
         await store.write(entries(artifact(new_id(), 1)))
     assert landed(database) == 1

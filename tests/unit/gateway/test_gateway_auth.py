@@ -267,6 +267,36 @@ async def test_one_subject_cannot_take_all_streams_or_all_requests(make_stand):
     assert await status(stand, "GET", "/api/jobs", headers=bearer(sub="user-2")) == 200
 
 
+@pytest.mark.parametrize("bound", [{"streams_per_subject": 1}, {"max_streams": 1}])
+async def test_streams_that_open_in_the_same_moment_do_not_pass_the_limit_together(make_stand, bound):
+    stand = await make_stand(auth="jwt", jwt_secret=SECRET, **bound)
+    seen, never, let_start = [], asyncio.Event(), asyncio.Event()
+
+    async def receive():
+        await never.wait()
+
+    async def ask():
+        async def send(message):
+            if message["type"] == "http.response.start":
+                seen.append(message["status"])
+                await let_start.wait()
+
+        header = (b"authorization", bearer()["Authorization"].encode())
+        scope = {"type": "http", "method": "GET", "path": "/api/events/all", "headers": [header], "query_string": b""}
+        await stand.server._server.config.app(scope, receive, send)
+
+    asking = [asyncio.create_task(ask()) for _ in range(3)]
+    await stand.until(lambda: len(seen) == 3)
+    assert min(seen) == 200
+    assert all(each in (429, 503) for each in sorted(seen)[1:])
+    for each in asking:
+        each.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert not stand.board._subscribers
+    async with stand.events("/all", **bearer()) as events:  # the place was given back
+        await events.next()
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -11,6 +11,7 @@ from unit.gateway.conftest import Stand, make_file_id
 from connectors.gateway.errors import Problem, bad_field
 from connectors.gateway.generate import Begun, GenerateBody, MayHaveBegun
 from connectors.gateway.generations import KEEP_SECONDS, Generations
+from connectors.gateway.models import Model, Models, Param
 from connectors.gateway.routes import Routes
 from connectors.gateway.server import HttpServer
 from schemas import Track
@@ -42,6 +43,11 @@ class Upstream:
         if self.trouble:
             raise self.trouble
         return self.files
+
+    async def models(self, kind):
+        if self.trouble:
+            raise self.trouble
+        return Models(are_all=True, models=[Model(name=f"{kind}-model", sorts=["s"], params={"n": Param(minimum=1)})])
 
 
 @pytest.fixture
@@ -216,7 +222,34 @@ async def test_without_a_generator_the_answer_names_the_setting():
         assert "RENDERCAST_CONNECTOR__TOKEN" in answer.json()["detail"]
 
 
+async def test_the_models_of_a_kind_are_told(stand, upstream):
+    answer = await stand.http.get("/api/models", params={"kind": "video"})
+    known = {"types": [], "options": [], "minimum": 1, "needed": False}
+    told = {"are_all": True, "models": [{"name": "video-model", "sorts": ["s"], "params": {"n": known}}]}
+    assert (answer.status_code, answer.json()) == (200, told)
+    upstream.trouble = Problem(502, "The upstream refuses this server.")
+    assert (await stand.http.get("/api/models?kind=image")).status_code == 502
+
+
+@pytest.mark.parametrize("query", ["", "?kind=music"])
+async def test_a_kind_that_cannot_be_generated_has_no_models(stand, query):
+    answer = await stand.http.get(f"/api/models{query}")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "kind")
+
+
+async def test_without_a_generator_there_are_no_models():
+    async with standing(None) as stand:
+        assert (await stand.http.get("/api/models?kind=image")).status_code == 503
+
+
 # who may
+
+
+@pytest.mark.parametrize(("grants", "status"), [({"generate": ["user.me"]}, 200), ({"read": ["*"]}, 403)])
+async def test_whoever_may_generate_anything_may_see_the_models(upstream, grants, status):
+    async with standing(upstream, auth="jwt", jwt_secret=SECRET) as stand:
+        assert (await stand.http.get("/api/models?kind=image", headers=token(**grants))).status_code == status
+        assert (await stand.http.get("/api/models?kind=image")).status_code == 401
 
 
 @pytest.mark.parametrize(

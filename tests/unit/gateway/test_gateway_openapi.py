@@ -12,6 +12,7 @@ from schemathesis import checks as known
 from unit.gateway.conftest import Stand, make_file_id, make_job
 
 from connectors.gateway.generate import Begun
+from connectors.gateway.models import Model, Models, Param
 from connectors.gateway.routes import Routes
 from connectors.gateway.server import HttpServer
 
@@ -25,6 +26,8 @@ FIXED = settings(
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 ENDLESS = {"/api/events", "/api/events/{channel}"}
+STREAMS = {"/api/generate-stream"}
+"""Their schema is that of the whole text; schemathesis would hold each event to it."""
 
 
 class Upstream:
@@ -33,11 +36,28 @@ class Upstream:
     async def generate(self, kind, wanted):
         return [Begun(file_id=make_file_id(1), kind=kind, project_id="p")]
 
+    async def models(self, kind):
+        return Models(are_all=True, models=[Model(name="m", sorts=["text_to_video"], params={"duration": Param()})])
+
+
+class Turns:
+    """Has each turn that is begun, and its end."""
+
+    async def begin(self, turn, over=None):
+        begun = Begun(file_id=make_file_id(3), kind=turn.order.kind)
+        return turn.changed(attempt="earlier", state="followed", files=(begun,))
+
+    async def shown(self, turn):
+        return [{"file_id": make_file_id(3), "generation": turn.request_id, "version": 1, "outcome": "completed"}]
+
+    async def find(self, message_id):
+        return None
+
 
 @pytest.fixture
 async def stand():
     found = Stand(max_body_bytes=100_000)
-    routes = Routes(found.settings, found.board, found.commands, found.access, lambda: None, Upstream())
+    routes = Routes(found.settings, found.board, found.commands, found.access, lambda: None, Upstream(), Turns())
     found.server = HttpServer(routes.application(), found.settings)
     await found.start()
     found.board.has_loaded()
@@ -57,7 +77,9 @@ async def test_every_route_but_the_page_is_in_the_document(stand, document):
     told = {(method.upper(), path) for path, each in document["paths"].items() for method in each}
     assert told == {
         ("POST", "/api/jobs"), ("GET", "/api/jobs"), ("GET", "/api/jobs/{file_id}"), ("DELETE", "/api/jobs/{file_id}"),
-        ("POST", "/api/jobs/{file_id}/check"), ("POST", "/api/generate/{kind}"), ("GET", "/api/events"),
+        ("POST", "/api/jobs/{file_id}/check"), ("POST", "/api/generate/{kind}"), ("GET", "/api/models"),
+        ("POST", "/api/generate-stream"), ("GET", "/api/generate-stream/{message_id}"),
+        ("DELETE", "/api/generate-stream/{message_id}"), ("GET", "/api/events"),
         ("GET", "/api/events/{channel}"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
         ("GET", "/openapi.json"),
     }  # fmt: skip
@@ -77,8 +99,8 @@ async def test_the_document_says_which_routes_need_a_token(document, make_stand)
     guarded = await make_stand(auth="jwt", jwt_secret="s" * 32)
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            url = path.format(file_id=make_file_id(1), kind="image", channel="project.p")
-            answer = await guarded.http.request(method, url, params={"channel": "project.p"})
+            url = path.format(file_id=make_file_id(1), kind="image", channel="project.p", message_id="m")
+            answer = await guarded.http.request(method, url, params={"channel": "project.p", "kind": "image"})
             assert (answer.status_code == 401) is bool(operation["security"]), (method, path)
 
 
@@ -108,7 +130,9 @@ def _check(cases, url, seen) -> None:
     def check(case):
         response = case.call(base_url=url, timeout=10)
         seen.add(response.status_code)
-        case.validate_response(response, checks=CHECKS)
+        is_stream = case.operation.path in STREAMS and response.status_code == 200
+        checks = [each for each in CHECKS if not (is_stream and each is known.response_schema_conformance)]
+        case.validate_response(response, checks=checks)
 
     check()
 

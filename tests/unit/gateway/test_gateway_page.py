@@ -28,8 +28,9 @@ def test_every_file_of_the_folder_is_served_and_no_other():
     assert {each.name for each in Path(FOLDER).iterdir()} == {name for name, _ in FILES.values()}
 
 
-def test_the_page_uses_nothing_inline_and_writes_no_markup():
-    page, script = (FOLDER / "index.html").read_text(), (FOLDER / "board.js").read_text()
+@pytest.mark.parametrize("name", ["board.js", "generate.js"])
+def test_the_page_uses_nothing_inline_and_writes_no_markup(name):
+    page, script = (FOLDER / "index.html").read_text(), (FOLDER / name).read_text()
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|setAttribute\(.(on|style)", script

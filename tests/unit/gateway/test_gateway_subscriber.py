@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from connectors.gateway.shown import ShownJob
 from connectors.gateway.subscriber import Subscriber
-from connectors.gateway.view import ShownJob, View
+from connectors.gateway.view import View
 
 
 @pytest.fixture
 def change(job, now):
-    view = View(1000, timedelta(days=1), 1000)
+    view = View(1000, timedelta(days=1))
     offset = iter(range(1000))
 
     def change(number=1, **fields):

@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from connectors.gateway import upstream_shape
+from connectors.gateway.shown import ShownJob
 from connectors.gateway.upstream_shape import UpstreamShape
-from connectors.gateway.view import ShownJob, View
+from connectors.gateway.view import View
 from connectors.upstream.frames import FrameDecoder
 from connectors.upstream.parser import Channel, Sight, parse_frame
 
@@ -17,7 +18,7 @@ URL = "https://cdn.example/2026-1-2/a\\b.mp4?x=%20"
 
 @pytest.fixture
 def change(job, now):
-    view = View(10_000, timedelta(days=1), 1000)
+    view = View(10_000, timedelta(days=1))
     offset = iter(range(100_000))
 
     def change(number=1, **fields):
@@ -106,7 +107,7 @@ def test_a_late_result_follows_the_time_out_and_a_new_generation_begins_anew(cha
 
 
 def test_what_the_upstream_has_no_word_for_is_not_told(change, file_id, now):
-    view = View(10, timedelta(days=1), 10)
+    view = View(10, timedelta(days=1))
     assert said(UpstreamShape(), change(outcome="superseded"), change(outcome="completed", url=None)) == []
     shown = ShownJob.model_validate_json(change(2).body)
     view.apply(0, 0, file_id(2), shown, now)

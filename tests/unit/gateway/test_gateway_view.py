@@ -4,14 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.gateway.view import ShownJob, View
+from connectors.gateway.shown import ShownJob
+from connectors.gateway.view import View
 
 DAY = timedelta(days=1)
 
 
 @pytest.fixture
 def view():
-    return View(max_jobs=100, finished_for=DAY, recent_changes=100)
+    return View(max_jobs=100, finished_for=DAY)
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_finished_jobs_go_after_their_time_and_unfinished_ones_stay(view, put, n
 
 
 def test_too_many_jobs_push_out_finished_ones_first_and_then_the_oldest(put):
-    view = View(max_jobs=2, finished_for=DAY, recent_changes=100)
+    view = View(max_jobs=2, finished_for=DAY)
     put(view, 1)
     put(view, 2, outcome="completed")
     put(view, 3)
@@ -119,12 +120,3 @@ def test_too_many_jobs_push_out_finished_ones_first_and_then_the_oldest(put):
     put(view, 4)
     assert list(view.shrink()) == ["too many, unfinished"]
     assert held(view) == [4, 3]
-
-
-def test_the_changes_held_are_bounded_in_every_index(put):
-    view = View(max_jobs=100, finished_for=DAY, recent_changes=3)
-    changes = [put(view, number % 2, progress=number) for number in range(10)]
-    assert list(view.recent.after(-1)) == changes[-3:]
-    assert view.recent.at(0, 6) is None
-    assert view.recent.at(0, 7) is changes[7]
-    assert len(view.recent._at) == sum(len(each) for each in view.recent._of_file.values()) == 3

@@ -93,6 +93,7 @@ EVERYTHING = merged(
         },
         "gateway": {
             "generate": True,
+            "chats": True,
             "autoscaling": {"enabled": True, "kind": "hpa"},
             "service": {"sessionAffinity": "ClientIP", "annotations": {"a": "b"}},
             "ingress": {

@@ -74,7 +74,7 @@ def test_each_reaches_what_it_needs_in_the_cluster_and_nothing_else(chart):
     everything = policies(chart, EVERYTHING)
     assert inside(everything["connector"]) == {53, 9092, 8100}
     assert inside(everything["storage-sink"]) == {53, 9092, 9000}
-    assert inside(everything["gateway"]) == {53, 9092, 8100}
+    assert inside(everything["gateway"]) == {53, 9092, 8100, 5432}
     assert inside(everything["processor"]) == {53, 9092}
 
 

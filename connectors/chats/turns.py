@@ -1,0 +1,233 @@
+"""Turns: a user's message, the message that answers it, and whether the upstream was asked for it, in one transaction.
+
+Who writes a turn's key first has it. Others find what is there; so of two that race, one asks the upstream.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connectors.chats.bulk import on_postgres
+from connectors.chats.database import look, make_engine, translated
+from connectors.chats.messages import Told, notify
+from connectors.chats.plan import Plan
+from connectors.chats.rows import MessageId, Row
+from connectors.chats.tables import Tables, TurnState
+from schemas import is_uuid
+from schemas.errors import RejectRecord, RendercastError, StopProcess
+
+_NAME = "the chat database"
+_BETWEEN = timedelta(milliseconds=1)
+"""The answer comes after the question, for whoever orders by time."""
+
+
+CONNECTIONS = 5
+"""A transaction takes milliseconds, and somebody waits for each."""
+
+
+class NoSuchChat(RendercastError):
+    """The chat is not there, and is not to be made. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A row of the table. `request`, `files` and `problem` are JSON of whoever writes it."""
+
+    subject: str
+    request_key: str
+    digest: str
+    attempt: UUID
+    chat_id: UUID
+    user_message_id: str
+    message_id: str
+    request_id: str
+    request: str
+    state: TurnState
+    files: str
+    problem: str | None
+    asked_at: datetime
+
+
+class TurnStore:
+    """The turns of one chat database. Connects when it is used."""
+
+    def __init__(self, url: str, plan: Plan, timeout: float) -> None:
+        """Raises StopProcess for a URL that is none."""
+        self._engine = make_engine(url, CONNECTIONS)
+        self._plan, self._timeout = plan, timeout
+        self._found: Tables | None = None
+
+    async def begin(self, turn: Turn, prompt: str, over: UUID | None = None) -> Turn:
+        """Write the turn and its messages unless its key is there. Returns what is there afterwards.
+
+        A turn that was refused is replaced, and so is the attempt `over`, whose messages stay. Raises NoSuchChat,
+        RejectRecord, RetryLater (it may have been written all the same) or StopProcess.
+        """
+        async with self._transaction() as (connection, tables):
+            if not await _take(connection, tables, turn, over):
+                found = await _find(connection, tables, _is(tables, turn))
+                assert found is not None, "nobody deletes turns that are being asked for"
+                return found
+            await self._require_chat(connection, tables, turn)
+            for row in _message_rows(tables, turn, prompt):
+                fitted = _fitted(tables.message, row, tables.message_constants)
+                await connection.execute(_upsert(connection, tables.message, fitted).on_conflict_do_nothing())
+            await self._tell(connection, tables, turn, turn.user_message_id, turn.message_id)
+        return turn
+
+    async def save(self, turn: Turn, *, only_asked: bool = False) -> None:
+        """Keep state, files and problem of this attempt, if it is the one that is there. Raises as `begin`.
+
+        With `only_asked` only while its state is `asked`. The messages of one that was refused are deleted, where the
+        application's tables let them go.
+        """
+        try:
+            await self._save(turn, only_asked=only_asked, forget=turn.state == "refused")
+        except RejectRecord:
+            if turn.state != "refused":
+                raise
+            await self._save(turn, only_asked=only_asked, forget=False)
+
+    async def find(self, message_id: str) -> Turn | None:
+        """The turn that this message answers. Raises RetryLater or StopProcess."""
+        async with self._transaction() as (connection, tables):
+            if not tables.text_ids and not is_uuid(message_id):
+                return None
+            return await _find(connection, tables, tables.turn.c.message_id == _message_id(tables, message_id))
+
+    async def artifacts(self, message_id: str, request_id: str) -> Sequence[Row]:
+        """The artifacts of this generation that the message shows. Raises RetryLater or StopProcess."""
+        async with self._transaction() as (connection, tables):
+            own = tables.artifact
+            found = await connection.execute(
+                select(own).where(
+                    own.c.message_id == _message_id(tables, message_id), own.c.generation == request_id
+                ).order_by(own.c.file_id)
+            )  # fmt: skip
+            return [dict(each) for each in found.mappings()]
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self) -> Any:
+        with translated(_NAME):
+            async with asyncio.timeout(self._timeout):
+                tables = await self._tables()
+                async with self._engine.begin() as connection:
+                    yield connection, tables
+
+    async def _tables(self) -> Tables:
+        """Found once. Raises StopProcess where the schema is not this release's or does not fit the layout."""
+        if self._found is None:
+            found = await look(self._engine, _NAME, self._plan)
+            tables = found.adapted.require(_NAME)
+            if not found.revisions.match:
+                raise StopProcess(f"{_NAME} has another schema than this release: run `rendercast db upgrade`")
+            if tables.theirs and "parts" not in tables.message.c:
+                raise StopProcess("the layout names no column for a user's words (parts)")
+            self._found = tables
+        return self._found
+
+    async def _require_chat(self, connection: AsyncConnection, tables: Tables, turn: Turn) -> None:
+        chat = tables.chat
+        if self._plan.stubs:
+            row = {"id": turn.chat_id, "created_at": turn.asked_at}
+            await connection.execute(
+                _upsert(connection, chat, _fitted(chat, row, tables.chat_constants)).on_conflict_do_nothing()
+            )
+        elif not (await connection.execute(select(chat.c.id).where(chat.c.id == turn.chat_id))).first():
+            raise NoSuchChat(f"there is no chat {turn.chat_id}")
+
+    async def _save(self, turn: Turn, *, only_asked: bool, forget: bool) -> None:
+        async with self._transaction() as (connection, tables):
+            own, message = tables.turn.c, tables.message
+            there = [_is(tables, turn), own.attempt == turn.attempt, *([own.state == "asked"] if only_asked else [])]
+            changes = {"state": turn.state, "files": turn.files, "problem": turn.problem}
+            saved = await connection.execute(update(tables.turn).where(*there).values(changes).returning(own.attempt))
+            if saved.first() is None:
+                return
+            if forget:
+                ids = [_message_id(tables, each) for each in (turn.message_id, turn.user_message_id)]
+                await connection.execute(delete(message).where(message.c.id.in_(ids)))
+            elif turn.state == "unsure" and "status" in message.c:
+                answers = message.c.id == _message_id(tables, turn.message_id)
+                await connection.execute(update(message).where(answers).values({message.c.status: "error"}))
+            if forget or turn.state == "unsure":
+                await self._tell(connection, tables, turn, turn.message_id)
+
+    async def _tell(self, connection: AsyncConnection, tables: Tables, turn: Turn, *messages: str) -> None:
+        if self._plan.notify:
+            told = [Told(turn.chat_id, _message_id(tables, each), 0) for each in messages]
+            await notify(connection, told)
+
+
+def _is(tables: Tables, turn: Turn) -> ColumnElement[bool]:
+    own = tables.turn.c
+    return (own.subject == turn.subject) & (own.request_key == turn.request_key)
+
+
+async def _take(connection: AsyncConnection, tables: Tables, turn: Turn, over: UUID | None) -> bool:
+    """Whether the key is this attempt's now. On Postgres this waits for others who are at it."""
+    own = tables.turn
+    row = {name: getattr(turn, name) for name in Turn.__dataclass_fields__} | {
+        name: _message_id(tables, getattr(turn, name)) for name in ("user_message_id", "message_id")
+    }
+    statement = _upsert(connection, own, row)
+    free = own.c.state == "refused"
+    taken = await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(own.primary_key),
+            set_=row,
+            where=free if over is None else or_(free, own.c.attempt == over),
+        ).returning(own.c.attempt)
+    )
+    return taken.first() is not None
+
+
+async def _find(connection: AsyncConnection, tables: Tables, which: ColumnElement[bool]) -> Turn | None:
+    found = (await connection.execute(select(tables.turn).where(which))).mappings().first()
+    if found is None:
+        return None
+    ids = {name: str(found[name]) for name in ("user_message_id", "message_id")}
+    return Turn(**{**found, **ids})
+
+
+def _message_rows(tables: Tables, turn: Turn, prompt: str) -> list[Row]:
+    """The question and the answer, which shows nothing yet."""
+    words = prompt.replace("\0", "\ufffd")
+    asked, answered = turn.asked_at, turn.asked_at + _BETWEEN
+    both: Row = {"chat_id": turn.chat_id, "version": 0}
+    question: Row = {
+        "id": _message_id(tables, turn.user_message_id), "role": "user", "content": words,
+        "parts": [{"type": "text", "text": words}], "status": "completed" if tables.theirs else None,
+        "created_at": asked, "updated_at": asked,
+    }  # fmt: skip
+    answer: Row = {
+        "id": _message_id(tables, turn.message_id), "role": tables.assistant, "parts": [], "status": "pending",
+        "created_at": answered, "updated_at": answered,
+    }  # fmt: skip
+    return [both | question, both | answer]
+
+
+def _message_id(tables: Tables, found: str) -> MessageId:
+    return found if tables.text_ids else UUID(found)
+
+
+def _fitted(table: Table, row: Row, constants: Any) -> Row:
+    """Their table may lack columns that ours has, and have others."""
+    return {name: value for name, value in row.items() if name in table.c} | dict(constants)
+
+
+def _upsert(connection: AsyncConnection, table: Table, row: Row) -> Any:
+    """Postgres and SQLite share the words `ON CONFLICT`, but not the class that says them."""
+    values = {table.c[name]: value for name, value in row.items()}
+    return (postgresql if on_postgres(connection) else sqlite).insert(table).values(values)
