@@ -69,6 +69,7 @@ lint: setup ## Ruff, mypy --strict, the import rules, the compose file and the w
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 	$(BIN)/python -m rendercast.contracts check
+	$(BIN)/python -m rendercast.operations check
 
 .PHONY: schemas schemas-release
 schemas: setup ## Make JSON Schemas, AsyncAPI document and its page anew from the models

@@ -16,10 +16,11 @@ from faust.types import StreamT
 from pydantic_settings import SettingsConfigDict
 
 from brokers import arguments
+from schemas import utcnow
 from schemas.environment import Environment
 from schemas.settings import KafkaSettings, TopicSettings
 from streams import metrics
-from streams.exactly_once import BulkTables, Engine, HeldPartition, LaneTable, Ledger, RawRecord, install
+from streams.exactly_once import BulkTables, Engine, HeldPartition, LaneTable, Ledger, RawRecord, Sensor, install
 from streams.exactly_once import metrics as engine_metrics
 from streams.forgetting import Forgetting
 from streams.settings import ProcessorSettings
@@ -37,6 +38,7 @@ def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorS
         datadir=settings.data_directory,
         store="memory://",
         TableManager=BulkTables,
+        Monitor=Sensor,
         Table=LaneTable,
         web_enabled=False,
         topic_allow_declare=False,
@@ -93,15 +95,20 @@ async def carry_out(held: HeldPartition, effects: Effects) -> None:
 
 
 def count(effects: Effects) -> None:
-    """Tell Prometheus what a committed step has done."""
+    """Tell Prometheus what a step has done that has just committed."""
     for (source, verdict), times in effects.verdicts.items():
         metrics.events(source, verdict).inc(times)
     for reason, times in effects.dead_letters.items():
         metrics.DEAD_LETTERS.labels(reason).inc(times)
     metrics.REPLAYS.inc(effects.replays)
+    if not effects.completions:
+        return
+    now = utcnow()
     for each in effects.completions:
-        metrics.OUTCOMES.labels(each.outcome, each.won_by or "none", str(each.late).lower()).inc()
-        metrics.JOB_SECONDS.labels(each.outcome).observe((each.finished_at - each.tracked_at).total_seconds())
+        source = each.won_by or "none"
+        metrics.outcomes(each.outcome, source, "true" if each.late else "false").inc()
+        metrics.jobs(each.outcome).observe((each.finished_at - each.tracked_at).total_seconds())
+        metrics.announced(source).observe(max(0.0, (now - each.finished_at).total_seconds()))
 
 
 def credentials(reach: Mapping[str, Any]) -> Credentials | None:

@@ -1,6 +1,8 @@
 """The documents of one partition, in memory: all of them as bytes, the ones touched last decoded as well."""
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -28,18 +30,26 @@ class Position(NamedTuple):
     def decode(cls, value: bytes) -> "Position":
         """Raises StopProcess."""
         try:
-            return cls(**orjson.loads(value))
-        except (TypeError, ValueError) as error:
+            found = orjson.loads(value)
+            return cls(found["offset"], found["timestamp"])  # what a newer release tells beside is its own
+        except (TypeError, ValueError, KeyError) as error:
             raise StopProcess(f"the positions topic is damaged, or another one: found {value[:80]!r}") from error
+
+
+class Span(NamedTuple):
+    """When an unfinished job was tracked, and when it is to end at the latest."""
+
+    tracked_at: datetime
+    deadline_at: datetime
 
 
 class Rows:
     """What a partition's changelog says, and nothing else: changed only after the transaction that says so.
 
-    `positions` are by source: whatever comes at or below one is a replay.
+    `positions` are by source: whatever comes at or below one is a replay. `unfinished` is for the metrics.
     """
 
-    __slots__ = ("_warm", "documents", "positions", "warm_limit")
+    __slots__ = ("_warm", "documents", "positions", "unfinished", "warm_limit")
 
     def __init__(
         self,
@@ -49,6 +59,7 @@ class Rows:
     ) -> None:
         self.documents = {} if documents is None else documents
         self.positions = {} if positions is None else positions
+        self.unfinished = {key: span for key, document in self.documents.items() if (span := _span(document))}
         self.warm_limit = warm_limit
         self._warm: dict[bytes, Job] = {}
 
@@ -66,15 +77,30 @@ class Rows:
                 self.documents.pop(key, None)
             else:
                 self.documents[key] = document
-        warm = self._warm
+        warm, unfinished = self._warm, self.unfinished
         for key, job in jobs.items():
             warm.pop(key, None)
             if job is not None:
                 warm[key] = job  # behind all others
+            if job is None or job.finished_at is not None:
+                unfinished.pop(key, None)
+            else:
+                unfinished[key] = Span(job.tracked_at, job.deadline_at)
         excess = len(warm) - self.warm_limit
         if excess > 0:
             for key in list(islice(warm, excess + self.warm_limit // 4)):  # several at a time: a dict's front is slow
                 del warm[key]
+
+
+_SPAN = re.compile(rb'"deadline_at":"([^"]+)","tracked_at":"([^"]+)"')
+
+
+def _span(document: bytes) -> Span | None:
+    """None of a job that has ended. Without decoding it: there are a million at a start."""
+    if document.rfind(b',"finished_at":"') >= 0 or (found := _SPAN.search(document)) is None:
+        return None
+    deadline_at, tracked_at = [datetime.fromisoformat(each.decode()) for each in found.groups()]
+    return Span(tracked_at, deadline_at)
 
 
 _HEAD, _END = b'{"file_id":"', ord("}")

@@ -21,13 +21,13 @@ from aiokafka.errors import (
 )
 
 from connectors.chats.messages import UnknownChats
-from connectors.chats.metrics import FENCED, LAG, RECORDS, REFUSED, RETRIES
+from connectors.chats.metrics import FENCED, LAG, LAG_SECONDS, RECORDS, REFUSED, RETRIES
 from connectors.chats.plan import plan_of
 from connectors.chats.rows import Entry, Partition, Tools, artifact_key, read
 from connectors.chats.settings import ChatsSettings
 from connectors.chats.store import Store
 from connectors.chats.writer import Fenced
-from connectors.kafka import close, connect, consumer, producer, send_dead_letter, translated
+from connectors.kafka import age, behind, close, connect, consumer, producer, send_dead_letter, translated
 from schemas import Artifact
 from schemas.dead_letters import DeadLetter, Incoming
 from schemas.errors import RejectRecord, RetryLater, StopProcess
@@ -64,7 +64,9 @@ class ChatSink:
         self._placed: frozenset[Partition] | None = None  # the partitions that stand where the databases say
         self._landing = asyncio.Lock()
         self._buried: set[tuple[Partition, int]] = set()  # of batches not landed yet: read again, they send none
+        self._waits_since: int | None = None  # the time of the first record that is not in the databases
         self._trouble: str | None = "starting"
+        LAG_SECONDS.set_function(age(lambda: self._waits_since))
 
     def not_ready(self) -> str | None:
         return self._trouble
@@ -137,9 +139,11 @@ class ChatSink:
             await self._place()
             sources = await self._fetch()
             if sources:
+                self._waits_since = min(map(_written, sources))
                 async with self._landing:
                     await self._land(sources)
                 await self._tell_group()
+            await self._measure_lag(sources)
         except Fenced as error:
             await self._doubt(error)
 
@@ -251,14 +255,18 @@ class ChatSink:
             return False
         except (KafkaError, TimeoutError) as error:
             log.debug("the group was not told", reason=str(error))
-        else:
-            self._measure_lag(offsets)
         return True
 
-    def _measure_lag(self, offsets: dict[Any, int]) -> None:
+    async def _measure_lag(self, landed: Sequence[Incoming]) -> None:
+        found = await behind(self._consumer, dict.fromkeys(self._placed or ()))
         for topic in (self._topics.artifacts, self._topics.stored):
-            behind = sum((self._consumer.highwater(p) or n) - n for p, n in offsets.items() if p.topic == topic)
-            LAG.labels(topic.removeprefix(self._topics.prefix)).set(behind)
+            LAG.labels(topic.removeprefix(self._topics.prefix)).set(
+                sum(count for partition, count in found.items() if partition.topic == topic)
+            )
+        if not any(found.values()):
+            self._waits_since = None
+        elif landed:
+            self._waits_since = max(map(_written, landed))  # what comes next is younger
 
     async def leave(self) -> None:
         """The partitions go: the batch in hand ends first, if it ends soon."""
@@ -270,7 +278,7 @@ class ChatSink:
     def take(self, assigned: Iterable[Any]) -> None:
         """Partitions came. They stay paused until they stand where the databases say."""
         self._consumer.pause(*assigned)
-        self._owned, self._placed = True, None
+        self._owned, self._placed, self._waits_since = True, None, None
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -282,6 +290,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         self._sink.take(assigned)
+
+
+def _written(source: Any) -> int:
+    """When the record was, in milliseconds."""
+    return int(source.timestamp)
 
 
 def _require_same_log(store: Store, partition: Partition, end: int) -> None:

@@ -15,6 +15,9 @@ RESUMED = Counter("rendercast_storage_resumed_total", "Downloads that went on wh
 IN_FLIGHT = Gauge("rendercast_storage_in_flight", "Downloads at this moment")
 OPEN = Gauge("rendercast_storage_open_records", "Records taken and not yet settled")
 LAG = Gauge("rendercast_storage_lag_records", "Records not yet settled, of this process's partitions")
+LAG_SECONDS = Gauge(
+    "rendercast_storage_lag_seconds", "Age of the oldest record taken and not yet settled; 0 where there is none"
+)
 SECONDS = Histogram(
     "rendercast_storage_copy_seconds",
     "One copy, from the first look to the store's answer",

@@ -17,11 +17,11 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from connectors.kafka import close, connect, consumer, producer, send_dead_letter, translated
+from connectors.kafka import age, behind, close, connect, consumer, producer, send_dead_letter, translated
 from connectors.storage.attempts import Attempts
 from connectors.storage.copier import Copier
 from connectors.storage.fetch import Fetcher
-from connectors.storage.metrics import CHECKS, LAG, OBJECTS, OPEN, REFUSED
+from connectors.storage.metrics import CHECKS, LAG, LAG_SECONDS, OBJECTS, OPEN, REFUSED
 from connectors.storage.settings import StorageSettings
 from connectors.storage.store import ObjectStore
 from connectors.storage.troubles import Troubles
@@ -58,12 +58,15 @@ class StorageSink:
         self._producer: Any = None
         self._windows: dict[Any, Window] = {}
         self._tasks: dict[asyncio.Task[None], Any] = {}
+        self._written: dict[asyncio.Task[None], int] = {}  # when the record of each task was, in milliseconds
         self._latest: dict[Hashable, int] = {}  # by object: the offset of the last request in hand
         self._committed: dict[Any, int] = {}
         self._troubles = Troubles()
         self._attempts = Attempts(
             settings, Copier(settings, self._fetcher, self._store), self._troubles, self._ask_for_check
         )
+
+        LAG_SECONDS.set_function(age(lambda: min(tuple(self._written.values()), default=None)))
 
     def not_ready(self) -> str | None:
         return self._troubles.first
@@ -117,6 +120,7 @@ class StorageSink:
 
     async def _committed_and_fetched(self) -> dict[Any, list[Any]]:
         await self._commit()
+        LAG.set(sum((await behind(self._consumer, self._unsettled())).values()))
         self._make_room()
         rooms = [window.room for window in self._windows.values() if window.room]
         with translated():
@@ -139,11 +143,12 @@ class StorageSink:
         window.take(source.offset)
         task = asyncio.create_task(self._settle(source, window))
         self._tasks[task] = partition
+        self._written[task] = source.timestamp
 
     def _reap(self) -> None:
         """A task that ended by an error ends the process: it is StopProcess, or a bug."""
         for task in [task for task in self._tasks if task.done()]:
-            del self._tasks[task]
+            del self._tasks[task], self._written[task]
             self._attempts.busy.discard(task)
             if not task.cancelled():
                 task.result()
@@ -231,7 +236,10 @@ class StorageSink:
             log.debug("offsets were not committed", reason=str(error))
         else:
             self._committed.update(moved)
-            LAG.set(sum((self._consumer.highwater(each) or done) - done for each, done in self._committed.items()))
+
+    def _unsettled(self) -> dict[Any, int | None]:
+        """By partition, the first record that was taken and is not settled."""
+        return {each: None if it.settled == it.next else it.settled for each, it in self._windows.items()}
 
     async def _finish(self) -> None:
         """Copies in hand may end; what waits for a slot or for its next try is left to the next owner."""

@@ -21,13 +21,14 @@ from streams.exactly_once.exits import Ledger, end_process_after, remember_in
 from streams.exactly_once.held import HeldPartition
 from streams.exactly_once.lanes import Engine, Lanes
 from streams.exactly_once.recovery import BulkTables
+from streams.exactly_once.sensor import Sensor
 from streams.exactly_once.table import LaneTable
 from streams.exactly_once.transport import BatchTransport
 from streams.settings import EngineSettings
 
 __all__ = [
     "Batch", "BulkTables", "Engine", "EngineSettings", "HeldPartition", "LaneTable", "Lanes", "Ledger", "RawRecord",
-    "install",
+    "Sensor", "install",
 ]  # fmt: skip
 
 

@@ -92,6 +92,7 @@ class Lane:
                         await self._step(self._held, records)
                 for event in finished:
                     event.ack()
+                    self._queues[event.message.tp].settle()
                 if self._closing:
                     break
                 self._open_taps()
@@ -132,8 +133,12 @@ class Lane:
             queue.give_up()
 
     def lag(self) -> dict[TP, int]:
-        """Offsets from what no step has taken yet to the end, as far as that is known, by source partition."""
+        """Offsets from what no step has committed yet to the end, as far as that is known, by source partition."""
         return {tp: queue.lag for tp, queue in self._queues.items()}
+
+    def oldest(self) -> dict[TP, int]:
+        """When the first record that no step has committed was written, where there is one, in milliseconds."""
+        return {tp: oldest for tp, queue in self._queues.items() if (oldest := queue.oldest) is not None}
 
     def _open_taps(self) -> None:
         for tp, queue in self._queues.items():

@@ -16,7 +16,7 @@ from streams.exactly_once import changelog, metrics
 from streams.exactly_once.exits import Ledger
 from streams.exactly_once.held import HeldPartition
 from streams.exactly_once.lane import Chore, Flow, Lane, Place, StepFunction
-from streams.rows import Position, Rows, check_documents
+from streams.rows import Position, Rows, Span, check_documents
 from streams.settings import EngineSettings
 
 log = structlog.get_logger()
@@ -72,6 +72,14 @@ class Lanes:
     def lag(self) -> dict[TP, int]:
         """By source partition: offsets that are known of and not applied yet."""
         return {tp: lag for lane in tuple(self._lanes.values()) for tp, lag in lane.lag().items()}
+
+    def oldest(self) -> dict[TP, int]:
+        """By source partition, when the first record that is not applied yet was written, in milliseconds."""
+        return {tp: oldest for lane in tuple(self._lanes.values()) for tp, oldest in lane.oldest().items()}
+
+    def unfinished(self) -> list[Span]:
+        """Of every job held that has not ended."""
+        return [span for held in tuple(self.held.values()) for span in tuple(held.rows.unfinished.values())]
 
     def rows(self) -> dict[int, int]:
         """How many documents each held partition has."""

@@ -17,13 +17,18 @@ class SourceQueue:
     def __init__(self, position: int, end: int) -> None:
         self.position, self.end = position, end
         self._events: deque[EventT] = deque()
+        self._unsettled: deque[EventT] = deque()  # those, and what is in the step in hand
+        self._settled, self._heard = position, 0
         self._taken = 0  # of the first batch
         self._given_up_at = -1
         self.waiting = 0
 
     def put(self, event: EventT) -> None:
         self._events.append(event)
+        self._unsettled.append(event)
         self.position = event.value.end
+        if event.value.records:
+            self._heard = event.value.records[-1].timestamp
         self.waiting += len(event.value.records)
 
     @property
@@ -37,16 +42,29 @@ class SourceQueue:
 
     @property
     def lag(self) -> int:
-        """Offsets from the first record that waits, or from where the next batch begins, to the end."""
-        events = tuple(self._events)
-        begin = events[0].value.start if events else self.position
-        return max(0, self.end - begin)
+        """Offsets from the first batch that is not settled to the end."""
+        return max(0, self.end - self._settled)
+
+    @property
+    def oldest(self) -> int | None:
+        """When the first record that is not settled was written, in milliseconds; None where everything is.
+
+        Of one that is known of and was not fetched yet, the time of the last record heard of, which is before it.
+        """
+        if not self.lag:
+            return None
+        waiting = next((event.value.records[0] for event in tuple(self._unsettled) if event.value.records), None)
+        return (self._heard or None) if waiting is None else waiting.timestamp
 
     @property
     def timestamp(self) -> int:
         """Of the next record; only where one waits."""
         first: RawRecord = self._events[0].value.records[self._taken]
         return first.timestamp
+
+    def settle(self) -> None:
+        """The oldest batch has been applied and committed."""
+        self._settled = self._unsettled.popleft().value.end
 
     def finished(self) -> list[EventT]:
         """Take off the batches of which every record has been taken, in order."""

@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from harness import Process, eventually
+from moto.server import ThreadedMotoServer
+from promtool import promtool
 
 from rendercast.broker.local import free_port
 from schemas.settings import TopicSettings
@@ -18,10 +21,26 @@ ONCE = ("topics", "migrations")
 
 
 @pytest.fixture
-def container(kafka, topics, postgres_database, tmp_path):
+def bucket():
+    """Where compose has MinIO."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client(
+        "s3", endpoint_url=f"http://{host}:{port}", aws_access_key_id="x", aws_secret_access_key="x",
+        region_name="us-east-1",
+    )  # fmt: skip
+    client.create_bucket(Bucket="rendercast")
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def container(kafka, topics, postgres_database, bucket, tmp_path, monkeypatch):
     """Run a service's command with its settings, with the names and paths of this machine put in."""
     port = free_port()
     here = {
+        "minio:9000": bucket,
         "kafka:9092": kafka.bootstrap_servers,
         "postgresql://rendercast:rendercast@postgres/rendercast": postgres_database,
         "simulator:8100": f"127.0.0.1:{port}",
@@ -34,6 +53,9 @@ def container(kafka, topics, postgres_database, tmp_path):
         for name, value in (service.get("environment") or {}).items():
             for theirs, ours in here.items():
                 value = value.replace(theirs, ours)  # noqa: PLW2901 - rewritten on purpose
+            if not name.startswith("RENDERCAST_"):
+                monkeypatch.setenv(name, value)
+                continue
             found[name.removeprefix("RENDERCAST_")] = value
         found.pop("KAFKA__BOOTSTRAP_SERVERS", None)
         for name in ("GATEWAY__PORT", "SIMULATOR__PORT"):
@@ -69,15 +91,49 @@ def test_every_containers_command_starts_becomes_ready_and_stops_within_its_grac
     running = [container(name) for name in OURS if name not in ONCE]
     for process in running:
         process.wait_ready(60)
+        done = promtool("check", "metrics", given=process.get("/metrics"))
+        assert (done.returncode, done.stdout + done.stderr) == (0, ""), process.command
     for process in running:
         assert process.stop(seconds=15) == 0, process.log
+
+
+def test_prometheus_asks_every_process_and_has_the_rules_of_the_chart(tmp_path):
+    config = yaml.safe_load((COMPOSE.parent / "deploy" / "prometheus.yml").read_text())
+    [scrape] = config["scrape_configs"]
+    targets = scrape["static_configs"][0]["targets"]
+    assert sorted(targets) == sorted(f"{name}:9464" for name in OURS if name not in (*ONCE, "simulator"))
+    mounted = dict(each.split(":")[1::-1] for each in SERVICES["prometheus"]["volumes"])
+    [rules] = config["rule_files"]
+    config["rule_files"] = [str(COMPOSE.parent / mounted[rules])]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    done = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_containers_mount_from_here_is_here_and_images_have_a_version():
+    for service in SERVICES.values():
+        for mount in service.get("volumes", ()):
+            if mount.startswith("./"):
+                assert (COMPOSE.parent / mount.split(":")[0]).exists(), mount
+        assert re.search(r":(local|v?\d|RELEASE\.\d)", service["image"]), service["image"]
+
+
+def test_grafana_finds_the_dashboards_and_prometheus():
+    deploy = COMPOSE.parent / "deploy" / "grafana"
+    [source] = yaml.safe_load((deploy / "datasources.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    [provider] = yaml.safe_load((deploy / "dashboards.yml").read_text())["providers"]
+    mounted = dict(each.split(":")[1::-1] for each in SERVICES["grafana"]["volumes"])
+    assert mounted[provider["options"]["path"]] == "./helm/rendercast/dashboards"
+    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (COMPOSE.parent / mounted[str(home.parent)] / home.name).is_file()
 
 
 def test_the_images_entry_point_is_the_command_line():
     dockerfile = COMPOSE.with_name("Dockerfile").read_text()
     assert json.loads(re.search(r"^ENTRYPOINT (.*)$", dockerfile, re.MULTILINE)[1]) == ["rendercast"]
     copied = set(re.findall(r"^COPY (\w+) \w+$", dockerfile, re.MULTILINE))
-    assert copied == {"schemas", "streams", "connectors", "rendercast"}
+    assert copied == {"schemas", "brokers", "streams", "connectors", "rendercast"}
 
 
 def test_no_container_runs_as_root_and_none_keeps_more_than_it_needs():

@@ -111,7 +111,9 @@ def test_a_secret_goes_only_to_who_reads_it(chart):
         "the gateway may generate there"
     )
     assert holders(minimal, "RENDERCAST_CHATS__URL") == {"chat-sink", "migrations"}
-    assert holders(everything, "RENDERCAST_CHATS__URL") == {"chat-sink", "migrations", "gateway"}, "it generates in chats"
+    assert holders(everything, "RENDERCAST_CHATS__URL") == {"chat-sink", "migrations", "gateway"}, (
+        "the gateway generates in chats there"
+    )
     assert holders(everything, "RENDERCAST_GATEWAY__JWT_SECRET") == {"gateway"}
     assert holders(everything, "RENDERCAST_KAFKA__SASL_PASSWORD") == {*PROCESSES, "topics"}
 

@@ -1,8 +1,11 @@
 """A step's effects: in one transaction, and in memory and in the counters only when that has succeeded."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
+import faust
 import pytest
+from faust.types import TP
 from prometheus_client import REGISTRY
 
 from schemas import Job, Result, Track, utcnow
@@ -11,6 +14,7 @@ from schemas.settings import KafkaSettings, TopicSettings
 from schemas.topics import Topics
 from streams import app as room
 from streams.app import carry_out, create_app
+from streams.exactly_once import Sensor
 from streams.rows import Position, Rows
 from streams.settings import ProcessorSettings
 from streams.step import Effects, Outgoing, Stepper
@@ -84,10 +88,29 @@ async def test_what_has_committed_is_counted_once():
     await carry_out(held, Stepper(TOPICS)(held.rows, records()))
     found = {name[len("rendercast_processor_") :]: value for (name, *_), value in grown(before).items()}
     assert found["outcomes_total"] == found["job_seconds_count"] == found["dead_letters_total"] == 1
-    assert found["transaction_seconds_count"] == 1
+    assert found["transaction_seconds_count"] == found["announced_seconds_count"] == 1
     before = counted()
     await carry_out(held, Stepper(TOPICS)(held.rows, records()[:2]))
     assert {name: value for (name, *_), value in grown(before).items()} == {"rendercast_processor_replays_total": 2}
+
+
+async def test_the_time_to_the_announcement_is_from_what_ended_the_job_and_never_negative():
+    def sums():
+        return {key: value for key, value in counted().items() if "announced_seconds_sum" in key[0]}
+
+    held, before = Held(), sums()
+    effects = Stepper(TOPICS)(held.rows, records())
+    effects.completions = [
+        each.model_copy(update={"finished_at": utcnow() + timedelta(seconds=seconds)})
+        for each in effects.completions
+        for seconds in (-400, 400)
+    ]
+    await carry_out(held, effects)
+    [(source, total)] = [
+        (key[1], value - before.get(key, 0)) for key, value in sums().items() if value != before.get(key)
+    ]
+    assert source == ("source", "sse")
+    assert 400 <= total < 700
 
 
 async def test_where_there_is_nothing_to_send_there_is_no_transaction():
@@ -133,3 +156,26 @@ async def test_the_app_hands_steps_and_forgetting_the_same_way_to_the_transactio
     assert {(each.key, Position.decode(each.value)) for each in sent if each.topic == TOPICS.positions} == {
         (b"commands", Position(4, 7)), (b"upstream", Position(9, 7)),
     }  # fmt: skip
+
+
+def test_faust_keeps_no_account_of_single_events(monkeypatch, tmp_path):
+    """Its Monitor does, for a web server that is off; what asks `app.monitor` for something still gets it."""
+    monkeypatch.setattr(room, "install", lambda *_: None)
+    app = create_app(KafkaSettings(), TopicSettings(prefix="sensor."), ProcessorSettings(data_directory=tmp_path))
+    assert type(app.monitor) is Sensor
+    assert not isinstance(app.monitor, faust.Monitor)
+    tp = TP("sensor.upstream", 0)
+    app.monitor.on_stream_event_in(tp, 7, None, None)
+    assert app.monitor.stream_inbound_time[tp] > 0
+    app.monitor.on_tp_commit({tp: 8})
+    app.monitor.track_tp_end_offset(tp, 9)
+
+
+def test_the_sensor_tells_commits_of_offsets_and_rebalances(tmp_path):
+    before, sensor = counted(), Sensor()
+    sensor.on_commit_completed(None, sensor.on_commit_initiated(None))
+    sensor.on_rebalance_end(None, sensor.on_rebalance_start(None))
+    assert {name: value for (name, *_), value in grown(before).items() if name.endswith("_count")} == {
+        "rendercast_processor_offsets_commit_seconds_count": 1,
+        "rendercast_processor_rebalance_seconds_count": 1,
+    }

@@ -244,6 +244,33 @@ async def test_its_lag_is_what_is_known_of_and_not_applied(world):
     await lane.close()
 
 
+async def test_its_lag_has_the_step_in_hand_and_the_age_of_its_first_record(world):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def step(*_):
+        begun.set()
+        await go_on.wait()
+
+    world.step = step
+    lane = world.lane()
+    lane.put(Event(UPSTREAM, 0, [11, 12], ends={UPSTREAM: 2}))
+    await begun.wait()
+    lane.put(Event(UPSTREAM, 2, [13], ends={UPSTREAM: 3}))
+    assert (lane.lag(), lane.oldest()) == ({COMMANDS: 0, UPSTREAM: 3}, {UPSTREAM: 11})
+    go_on.set()
+    await world.until(lambda: not lane.lag()[UPSTREAM])
+    assert lane.oldest() == {}
+    await lane.close()
+
+
+async def test_what_is_known_of_and_not_fetched_is_as_old_as_what_was_heard_last(world):
+    lane = world.lane()
+    lane.put(Event(UPSTREAM, 0, [11], ends={UPSTREAM: 4}))
+    await world.until(lambda: lane.lag()[UPSTREAM] == 3)
+    assert lane.oldest() == {UPSTREAM: 11}
+    await lane.close()
+
+
 class TestChore:
     """What a lane does between steps."""
 

@@ -9,7 +9,7 @@ from schemas import Job
 from schemas.codec import decode_job, encode
 from schemas.errors import StopProcess
 from streams import rows as room
-from streams.rows import Position, Rows, check_documents
+from streams.rows import Position, Rows, Span, check_documents
 
 T0 = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -154,9 +154,32 @@ def test_a_document_that_we_cannot_carry_on_from_is_found_when_it_is_touched(doc
 
 def test_a_position_is_what_its_bytes_are_read_as():
     assert Position.decode(Position(41, 1_700_000_000_000).encode()) == Position(41, 1_700_000_000_000)
+    assert Position.decode(b'{"offset":4,"timestamp":5,"of a newer release":6}') == Position(4, 5)
 
 
-@pytest.mark.parametrize("value", [b"", b"41", b"{}", b'{"offset":4}', b'{"offset":4,"timestamp":5,"x":6}', b"\xff"])
+@pytest.mark.parametrize("value", [b"", b"41", b"{}", b'{"offset":4}', b'{"timestamp":5}', b"\xff"])
 def test_a_position_that_is_none_of_ours_stops_the_process(value):
     with pytest.raises(StopProcess, match="positions topic is damaged"):
         Position.decode(value)
+
+
+class TestUnfinished:
+    """For the metrics: which jobs have not ended, since when, and until when they should have."""
+
+    def test_of_what_was_loaded_they_are_found_without_decoding(self, decoded):
+        ended = job(1, status="completed", outcome="completed", finished_at=T0 + timedelta(minutes=1))
+        spoken = job(2, prompt='","finished_at":"2026-01-01T00:00:00.000Z"')
+        rows = Rows({each.file_id.encode(): encode(each) for each in (job(0), ended, spoken)})
+        assert rows.unfinished == dict.fromkeys((key(0), key(2)), Span(T0, T0 + timedelta(minutes=15)))
+        assert decoded == []
+
+    def test_they_come_and_go_with_what_is_written(self):
+        rows = Rows()
+        write(rows, job(0), job(1))
+        assert set(rows.unfinished) == {key(0), key(1)}
+        write(rows, job(0, status="error", outcome="timed_out", finished_at=T0))
+        assert set(rows.unfinished) == {key(1)}
+        write(rows, job(0, deadline_at=T0 + timedelta(hours=1)))
+        assert rows.unfinished[key(0)].deadline_at == T0 + timedelta(hours=1)
+        rows.write({key(0): None}, {key(0): None})
+        assert set(rows.unfinished) == {key(1)}

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 from unit.upstream.fake_upstream import Letters, until
 
+from connectors.upstream import metrics
 from connectors.upstream.reconciler import Reconciler
 from schemas.codec import encode
 from schemas.errors import StopProcess
@@ -25,6 +26,7 @@ class Record:
     offset: int
     topic: str = "watches"
     partition: int = 0
+    timestamp: int = 5_000
 
 
 class Consumer:
@@ -55,6 +57,9 @@ class Consumer:
 
     async def position(self, partition):
         return self.positions.get(partition, 0)
+
+    def highwater(self, partition):
+        return self.ends.get(partition)
 
     def seek(self, partition, offset):
         self.seeks.append((partition, offset))
@@ -171,3 +176,15 @@ async def test_kafka_trouble_that_passes_is_waited_out_and_other_trouble_needs_a
     with pytest.raises(StopProcess, match="cannot read watches"):
         await asyncio.wait_for(reconciler.run(), 5)
     assert fleet.calls == [("put", f"{FILE} one")]
+
+
+async def test_its_lag_is_told_in_records_and_in_the_age_of_what_was_read_last(reconciler, consumer, make_watch):
+    def lag():
+        return metrics.LAG._value.get(), metrics.LAG_SECONDS.collect()[0].samples[0].value
+
+    consumer.ends, consumer.positions = {ZERO: 4}, {ZERO: 1}
+    assign(reconciler, consumer, ZERO)
+    consumer.batches.append({ZERO: [Record(FILE.encode(), encode(make_watch(FILE)), 0)]})
+    await until(lambda: lag()[0] == 3 and lag()[1] > 1e6)
+    consumer.positions = {ZERO: 4}
+    await until(lambda: lag() == (0, 0))

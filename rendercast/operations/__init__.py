@@ -1,0 +1,1 @@
+"""What operators get, made from code: the page of metrics and the dashboards. `python -m rendercast.operations`."""
