@@ -126,6 +126,6 @@ def test_a_source_topic_that_was_made_anew_stops_the_worker(kafka, topics, proce
     make_anew(kafka, topics)
     write_events(kafka, topics, [result(each) for each in [*ids, *files(padding)]])
     worker.start()
-    assert eventually(lambda: worker.status, 10, "it stops") == 1
+    assert eventually(lambda: worker.status, 60, "it stops") == 1
     assert "made anew" in worker.log
     assert topics.names.upstream in worker.log
