@@ -104,5 +104,5 @@ def test_ctrl_c_during_the_start_leaves_nothing_behind_either(demo, tmp_path):
     running = children(process)
     process.send_signal(signal.SIGINT)
     assert process.wait(40) == 130
-    eventually(lambda: not [pid for pid in running.values() if Path(f"/proc/{pid}").exists()], 5)
+    eventually(lambda: not [pid for pid in running.values() if Path(f"/proc/{pid}").exists()], 20)
     assert not list(tmp_path.glob("rendercast-demo*"))
