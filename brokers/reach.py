@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import IllegalSaslStateError, KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from brokers.tokens import TokenProvider
@@ -17,6 +17,7 @@ from schemas.settings import KafkaSettings
 
 LOOK_MILLISECONDS = 3000
 WELCOME = "lets us in; are its advertised addresses reachable from here?"
+_ANOTHER = "it may expect another RENDERCAST_KAFKA__SECURITY_PROTOCOL"
 
 
 _provider = functools.cache(TokenProvider)
@@ -58,9 +59,13 @@ async def _said(server: str, security: dict[str, Any]) -> str:
     try:
         connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=LOOK_MILLISECONDS, **security)
     except TimeoutError:
-        return "no answer in time; it may expect another RENDERCAST_KAFKA__SECURITY_PROTOCOL"
+        return f"no answer in time; {_ANOTHER}"
+    except ConnectionResetError:  # by one without TLS, to which our greeting is no request
+        return f"ends the connection; {_ANOTHER}"
+    except IllegalSaslStateError:
+        return f"asks for no password and no token; {_ANOTHER}"
     except KafkaConnectionError as error:
-        return f"{error}; it may expect another RENDERCAST_KAFKA__SECURITY_PROTOCOL, or a certificate (…__SSL_CERTFILE)"
+        return f"{error}; {_ANOTHER}, or a certificate (…__SSL_CERTFILE)"
     except (KafkaError, OSError) as error:
         return str(error) or type(error).__name__
     try:

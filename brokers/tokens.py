@@ -64,7 +64,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is 
                     auth=(kafka.oauth_client_id or "", secret.get_secret_value() if secret else ""),
                 )  # fmt: skip
         except httpx.HTTPError as error:
-            raise KafkaConnectionError(f"{where}: {error or type(error).__name__}") from error
+            raise KafkaConnectionError(f"{where}: {str(error) or type(error).__name__}") from error
         if answer.status_code in (400, 401, 403):
             raise AuthenticationFailedError(f"{where} refuses RENDERCAST_KAFKA__OAUTH_CLIENT_ID: {answer.text[:200]}")
         try:

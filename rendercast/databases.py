@@ -1,8 +1,17 @@
-"""`rendercast db`: the schema of the chat database and of the local store."""
+"""`rendercast db`: the schema of the chat database and of the local store, and how far they have read."""
+
+from collections.abc import Collection
+
+from sqlalchemy import delete
 
 from connectors.chats import database
 from connectors.chats.plan import OWN, Plan, plan_of
 from connectors.chats.settings import ChatsSettings
+from connectors.chats.tables import own_tables
+from rendercast import groups
+from rendercast.rights import rights
+from rendercast.settings import Settings
+from schemas.errors import StopProcess
 
 
 def databases(settings: ChatsSettings) -> dict[str, tuple[str, Plan]]:
@@ -28,3 +37,21 @@ async def check(settings: ChatsSettings) -> tuple[list[str], bool]:
         lines += [f"{name}: {misfit}" for misfit in found.adapted.misfits]
         fits = fits and at.match and not found.adapted.misfits
     return lines, fits
+
+
+async def rewind(settings: Settings, topics: Collection[str]) -> list[str]:
+    """Forget how far these topics were read; one line per database. Raises StopProcess while a chat sink runs."""
+    if "chats" in await groups.running(settings):
+        raise StopProcess("a chat sink still runs. Stop all of them first")
+    lines = []
+    for name, (url, plan) in databases(settings.chats).items():
+        offset, engine = own_tables(plan.prefix).consumer_offset, database.make_engine(url)
+        ours = (offset.c.group_id == rights(settings)["chats"].group) & offset.c.topic.in_(topics)
+        try:
+            with database.translated(name):
+                async with engine.begin() as connection:
+                    gone = (await connection.execute(delete(offset).where(ours))).rowcount
+        finally:
+            await engine.dispose()
+        lines.append(f"{name}: {gone} partitions will be read from their beginning")
+    return lines

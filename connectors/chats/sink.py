@@ -37,6 +37,7 @@ from schemas.topics import Topics
 log = structlog.get_logger()
 
 _NAME = "rendercast-chats"
+_WAITING = "waiting for partitions"
 _POLL_MS = 500
 _KAFKA_SECONDS = 5
 _LEAVE_SECONDS = 5
@@ -107,7 +108,7 @@ class ChatSink:
             with attempt, self._noted():
                 for store in self._stores:
                     await store.require_schema()
-        self._trouble = "waiting for partitions"
+        self._trouble = _WAITING
         self._consumer.subscribe([self._topics.artifacts, self._topics.stored], listener=_Listener(self))
         while not stop.is_set():
             async for attempt in self._retries():  # anew for each batch: a success ends the backing off
@@ -151,6 +152,9 @@ class ChatSink:
         """Seek to where the databases have read up to; until then the partitions are paused. Raises RetryLater."""
         assigned: frozenset[Partition] = self._consumer.assignment()
         if not self._owned or assigned == self._placed:
+            return
+        if not assigned:  # a spare process, or the topics are gone
+            self._placed, self._trouble = assigned, _WAITING
             return
         self._consumer.pause(*assigned)
         with translated():
@@ -239,7 +243,7 @@ class ChatSink:
         self._placed = None
         if not await self._tell_group():
             self._owned = False
-            self._trouble = "waiting for partitions"
+            self._trouble = _WAITING
 
     async def _tell_group(self) -> bool:
         """Tell the group how far the databases are, for whoever looks at its lag. False when it no longer knows us."""
@@ -302,6 +306,6 @@ def _require_same_log(store: Store, partition: Partition, end: int) -> None:
         topic, number = partition
         raise StopProcess(
             f"{store.name} has read partition {number} of {topic} up to {store.expected[partition]}, but it ends at "
-            f"{end}: the topic was made anew. Delete its rows of consumer_offset to read it from the beginning",
+            f"{end}: the topic was made anew. `rendercast db rewind` lets it be read from its beginning",
             topic=topic, partition=number, end=end,
         )  # fmt: skip

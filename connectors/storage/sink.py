@@ -274,7 +274,10 @@ class StorageSink:
         for partition, window in self._windows.items():
             if window.next is not None:
                 self._consumer.seek(TopicPartition(*partition), window.next)
-        self._troubles.over("partitions")
+        if self._windows:
+            self._troubles.over("partitions")
+        else:  # a spare process, or the topic is gone
+            self._troubles.await_partitions()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped

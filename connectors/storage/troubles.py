@@ -18,7 +18,8 @@ class Troubles:
         return next(iter(self._words.values()), None)
 
     def await_partitions(self) -> None:
-        self._words = {"partitions": "waiting for partitions"}
+        self._words.pop("start", None)
+        self._words["partitions"] = "waiting for partitions"
 
     def note(self, what: str, error: RetryLater) -> None:
         if what not in self._words:

@@ -1,6 +1,5 @@
 """`rendercast jobs`."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,7 +84,7 @@ def _send(client: Any, make: Any) -> None:
         command = make()
     except ValidationError as error:
         raise click.UsageError(explain(error)) from error
-    asyncio.run(client.send(load(), command))
+    finish(client.send(load(), command))
     click.echo(encode(command))
 
 
@@ -96,7 +95,7 @@ def jobs_show(file_id: str) -> None:
     from rendercast import jobs as client
     from schemas.codec import encode
 
-    found = asyncio.run(client.show(load(), file_id))
+    found = finish(client.show(load(), file_id))
     if found is None:
         raise StopProcess(f"no job of {file_id}: nobody tracks it, or it is forgotten")
     click.echo(encode(found))
@@ -121,15 +120,20 @@ def jobs_save(form: str) -> None:
 
 @jobs.command("send")
 def jobs_send() -> None:
-    """Send the commands on standard input, one JSON object a line. Nothing is sent if any line is wrong."""
+    """Send the commands on standard input, one JSON object a line. Nothing is sent if any line is wrong.
+
+    Empty lines are passed over.
+    """
     settings = load()
     from rendercast import rescue
     from schemas.codec import decode_command
 
     commands = []
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    for number, line in enumerate(map(bytes.strip, sys.stdin.buffer), 1):
+        if not line:
+            continue
         try:
-            commands.append(decode_command(line.strip()))
+            commands.append(decode_command(line))
         except RejectRecord as error:
             raise StopProcess(f"line {number}: {error}") from error
     click.echo(f"sent: {finish(rescue.send(settings, commands))}")

@@ -92,6 +92,20 @@ def db_check() -> None:
     sys.exit(0 if fits else 1)
 
 
+@db.command("rewind")
+@click.argument("names", nargs=-1, required=True, type=click.Choice(["artifacts", "stored"]))
+def db_rewind(names: tuple[str, ...]) -> None:
+    """Let the chat sinks read a topic that was made anew from its beginning. Stop all of them first.
+
+    NAMES are without the prefix. How far the databases have read is kept in them; what they hold stays as it is.
+    """
+    settings = load()
+    from rendercast.databases import rewind
+
+    for line in asyncio.run(rewind(settings, [f"{settings.topics.prefix}{each}" for each in names])):
+        click.echo(line)
+
+
 @click.group()
 def topics() -> None:
     """Make the topics, or say how they differ from the settings."""

@@ -22,7 +22,8 @@ def top(*, interval: float, once: bool, as_json: bool) -> None:
     """Watch lag, rates, the oldest job, and which of the upstream's voices wins. Ctrl-C ends it.
 
     It reads the topics, so it needs no Prometheus; the first figures come when the jobs have been read. Lag is what a
-    process has not committed; rates need a second look.
+    process has not committed, in offsets: the end of a transaction takes one, so that one or two a partition can stay.
+    The connector commits nothing. Rates need a second look.
     """
     settings = load()
     from rendercast.top.watch import Watch

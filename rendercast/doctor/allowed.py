@@ -1,10 +1,14 @@
 """What the brokers let this user do with topics. They say so in the metadata, and nothing is written to find out."""
 
+import contextlib
 from typing import Any
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
+
+from brokers.reach import LOOK_MILLISECONDS
 
 READ, WRITE = 3, 4
 """Bits of Kafka's AclOperation."""
@@ -58,15 +62,27 @@ class _Ask(Request[_AskMetadata]):  # type: ignore[misc]
 
 
 async def allowed(reach: dict[str, Any], topics: list[str]) -> dict[str, frozenset[int]]:
-    """The operations by topic: all of them where the broker asks nobody for rights. Raises KafkaError and OSError."""
-    options = dict(reach)
-    host, _, port = options.pop("bootstrap_servers")[0].rpartition(":")
-    connection = await create_conn(host.strip("[]"), int(port), **options)
+    """The operations by topic: all of them where the brokers ask nobody for rights. Raises KafkaError and OSError."""
+    connection = await _connection(dict(reach))
     try:
         answer = await connection.send(_Ask(topics))
     finally:
         connection.close()
     return {topic[1]: _operations(topic[0], topic[4]) for topic in answer.topics}
+
+
+async def _connection(options: dict[str, Any]) -> AIOKafkaConnection:
+    """To the first server that lets us in; raises what the last one said."""
+    *others, last = options.pop("bootstrap_servers")
+    for server in others:
+        with contextlib.suppress(KafkaError, OSError):
+            return await _connect(server, options)
+    return await _connect(last, options)
+
+
+async def _connect(server: str, options: dict[str, Any]) -> AIOKafkaConnection:
+    host, _, port = server.rpartition(":")
+    return await create_conn(host.strip("[]"), int(port), request_timeout_ms=LOOK_MILLISECONDS, **options)
 
 
 def _operations(error: int, bits: int) -> frozenset[int]:

@@ -1,8 +1,10 @@
 """The chat databases: reached, at this release's revision, and written to - in a transaction that is taken back."""
 
+from pathlib import Path
+
 from sqlalchemy import func, select
 
-from connectors.chats.database import check, make_engine, translated
+from connectors.chats.database import check, database_url, make_engine, translated
 from connectors.chats.plan import Plan
 from connectors.chats.tables import own_tables
 from rendercast.databases import databases
@@ -16,7 +18,7 @@ _NAMES = {"chats": "chat database", "local": "local store"}
 
 
 async def examine(settings: Settings) -> Findings:
-    """A SQLite database that is not there is made, empty, as SQLite does."""
+    """Nothing is kept."""
     for name, (url, plan) in databases(settings.chats).items():
         async for each in _database(
             _NAMES[name], f"RENDERCAST_CHATS__{'URL' if name == 'chats' else 'LOCAL_URL'}", url, plan
@@ -26,6 +28,10 @@ async def examine(settings: Settings) -> Findings:
 
 async def _database(about: str, setting: str, url: str, plan: Plan) -> Findings:
     try:
+        absent = _absent_file(url)
+        if absent is not None:
+            yield wrong(about, f"{absent} is not there", f"Run `rendercast db upgrade`, or correct {setting}.")
+            return
         found = await check(url, plan)
     except RetryLater as error:
         yield wrong(about, str(error), f"Start it, or correct {setting}.")
@@ -46,6 +52,15 @@ async def _database(about: str, setting: str, url: str, plan: Plan) -> Findings:
         yield each
 
 
+def _absent_file(url: str) -> str | None:
+    """Of SQLite, which would make it: then its owner would be who called the doctor, and not who runs the sink."""
+    found = database_url(url)
+    file = found.database if found.drivername.startswith("sqlite") else None
+    if not file or file == ":memory:" or file.startswith("file:") or Path(file).exists():
+        return None
+    return file
+
+
 async def _written(about: str, url: str, plan: Plan) -> list[Finding]:
     offsets = own_tables(plan.prefix).consumer_offset
     engine = make_engine(url)
@@ -60,7 +75,13 @@ async def _written(about: str, url: str, plan: Plan) -> list[Finding]:
                 now = await connection.scalar(select(func.now())) if engine.dialect.name == "postgresql" else None
                 await transaction.rollback()
     except (RetryLater, StopProcess, RejectRecord) as error:
-        return [wrong(about, f"takes no row: {error}", "Let its user write to our tables.")]
+        return [
+            wrong(
+                about,
+                f"takes no row: {error}",
+                "Let its user write to our tables; to those of the primary, not of a replica.",
+            )
+        ]
     finally:
         await engine.dispose()
     found = [good(about, "is at this release's revision, and takes a row")]

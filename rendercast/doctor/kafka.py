@@ -58,14 +58,11 @@ async def _topics(settings: Settings) -> Findings:
     for each in found:
         if each.what == "topic":
             continue
+        about, words = f"topic {each.topic}", f"{each.what} should be {each.wanted}, is {each.found}"
         if each.what in _MUST:
-            yield wrong(
-                f"topic {each.topic}", str(each), "Correct RENDERCAST_TOPICS__… or the topic; see docs/runbook.md."
-            )
+            yield wrong(about, words, "Correct RENDERCAST_TOPICS__… or the topic; see docs/runbook.md.")
         else:
-            yield doubtful(
-                f"topic {each.topic}", str(each), f"Set {each.what} to {each.wanted}, if that was not meant."
-            )
+            yield doubtful(about, words, f"Set {each.what} to {each.wanted}, if that was not meant.")
     if not found:
         yield good("topics", f"all {len(settings.topics.names.specs())} are as the settings say")
 

@@ -8,6 +8,7 @@ from rendercast.doctor import database, gateway, kafka, store, upstream
 from rendercast.doctor.finding import Finding, Findings, wrong
 from rendercast.rights import Process
 from rendercast.settings import Settings
+from schemas.errors import RetryLater, StopProcess
 
 Subject = Literal["kafka", "upstream", "database", "store", "gateway"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
@@ -57,6 +58,8 @@ async def _all(subject: Subject, findings: Findings) -> list[Finding]:
                 found.append(each)  # noqa: PERF401 - what was found stays, when the rest fails
     except TimeoutError:
         found.append(wrong(subject, f"no answer within {SECONDS:g} s", "Look at the network between us and it."))
+    except (StopProcess, RetryLater) as error:
+        found.append(wrong(subject, str(error), "Correct what is named, or start what does not answer."))
     except Exception as error:  # noqa: BLE001 - a doctor falls ill for nobody
         found.append(wrong(subject, f"{type(error).__name__}: {error}", "This was not foreseen: please report it."))
     return found

@@ -18,7 +18,10 @@ async def examine(settings: Settings) -> Findings:
     try:
         store = ObjectStore(settings.storage)
         await store.put(key, _once(), lambda: {"Content-Type": "text/plain"})
-        read = b"".join([each async for each in store.read(key)])
+        try:
+            read = b"".join([each async for each in store.read(key)])
+        finally:
+            kept = await _deleted(store, key)
     except (StopProcess, RejectRecord) as error:
         yield wrong(about, str(error), "Correct RENDERCAST_STORAGE__STORE_URL or its credentials; see docs/storage.md.")
         return
@@ -28,15 +31,22 @@ async def examine(settings: Settings) -> Findings:
     if read != _WORDS:
         yield wrong(about, f"{url} gives back other bytes than it was given", "Is something between us and the store?")
         return
-    try:
-        await store.delete(key)
-    except (StopProcess, RetryLater) as error:
+    if kept is not None:
         yield doubtful(
-            about, f"{url} is written and read, but {key} cannot be deleted: {error}",
+            about, f"{url} is written and read, but {key} cannot be deleted: {kept}",
             "The sink deletes nothing and needs no such right. Delete the object by hand.",
         )  # fmt: skip
         return
     yield good(about, f"{url} is written, read and deleted from")
+
+
+async def _deleted(store: ObjectStore, key: str) -> StopProcess | RetryLater | None:
+    """The error that keeps it there."""
+    try:
+        await store.delete(key)
+    except (StopProcess, RetryLater) as error:
+        return error
+    return None
 
 
 async def _once() -> AsyncIterator[bytes]:

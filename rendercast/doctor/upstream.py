@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from uuid import uuid4
 
@@ -31,7 +32,7 @@ async def examine(settings: Settings) -> Findings:
             asked_at, started = utcnow(), time.monotonic()
             answer = await client.get(upstream.base_url)
     except httpx.HTTPError as error:
-        yield wrong("upstream", f"{upstream.base_url} does not answer: {error or type(error).__name__}", _ADDRESS)
+        yield wrong("upstream", f"{upstream.base_url} does not answer: {str(error) or type(error).__name__}", _ADDRESS)
         return
     took = time.monotonic() - started
     words = f"{upstream.base_url} answers after {took * 1000:.0f} ms"
@@ -40,9 +41,11 @@ async def examine(settings: Settings) -> Findings:
     date = answer.headers.get("date")
     if date is not None:
         try:
-            yield clock.compare("the upstream", parsedate_to_datetime(date), asked_at)
+            told = parsedate_to_datetime(date)
         except ValueError:
             yield doubtful("clock of the upstream", f"its Date is no date: {date[:50]!r}", "Ask its operators.")
+        else:  # one of the zone -0000 comes without a zone, and is in UTC (RFC 5322, 3.3)
+            yield clock.compare("the upstream", told if told.tzinfo else told.replace(tzinfo=UTC), asked_at)
     if not upstream.token.get_secret_value():
         yield wrong("upstream's token", "there is none", _GIVE_ONE)
         return

@@ -20,7 +20,7 @@ def render(figures: Figures, broker: str) -> RenderableType:
         _panel("unfinished jobs", _jobs(figures)),
         _panel(f"outcomes, last {minutes} min", _counts(figures.outcomes, {"late": figures.late})),
         _panel(f"won by, last {minutes} min", _counts(figures.won_by, {})),
-        _panel("lag, records", _lags(figures.lag)),
+        _panel("lag, offsets", _lags(figures.lag)),
         _panel("written per second", _rates(figures.rates)),
     ]
     return Group(head, Columns(panels))

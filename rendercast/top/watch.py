@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from connectors.kafka import close, connect, consumer, translated
-from rendercast.rights import rights
+from rendercast.rights import Process, rights
 from rendercast.settings import Settings
 from rendercast.top.figures import WINDOW, Figures, Outcomes, Rates, Unfinished
 from rendercast.topics import admin
@@ -19,6 +19,8 @@ from schemas.errors import RejectRecord, StopProcess
 
 _NAME = "rendercast-top"
 _READ_MILLISECONDS = 200
+_COMMIT_NOTHING: tuple[Process, ...] = ("connector",)
+"""It reads its partitions from their beginning; its metrics tell its lag."""
 
 
 class Watch:
@@ -49,10 +51,8 @@ class Watch:
         missing = [each for each in wanted if each not in there]
         if missing:
             raise StopProcess(f"there is no topic {', '.join(missing)} (`rendercast topics apply` makes it)")
-        described = await asking.describe_topics(wanted)
-        return [
-            TopicPartition(each["topic"], number) for each in described for number in range(len(each["partitions"]))
-        ]
+        counts = {each["topic"]: len(each["partitions"]) for each in await asking.describe_topics(wanted)}
+        return [TopicPartition(name, number) for name in wanted for number in range(counts[name])]
 
     async def _begin(self, client: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
         followed = [tp for tp in tps if tp.topic in (self._names.jobs, self._names.completions)]
@@ -86,9 +86,9 @@ class Watch:
     async def _now(self, asking: AIOKafkaAdminClient, ends: Mapping[TopicPartition, int]) -> Figures:
         at, oldest = utcnow(), self._unfinished.oldest()
         recent = self._outcomes.recent(at)
-        sums: dict[str, int] = {}
+        sums = {each.name: 0 for each in self._names.specs()}
         for tp, end in ends.items():
-            sums[tp.topic] = sums.get(tp.topic, 0) + end
+            sums[tp.topic] += end
         return Figures(
             at=at,
             unfinished=self._unfinished.by_status(),
@@ -103,10 +103,10 @@ class Watch:
         )
 
     async def _lags(self, asking: AIOKafkaAdminClient, ends: Mapping[TopicPartition, int]) -> dict[str, int | None]:
-        """Records that a process has not committed yet; None where its group has committed nothing."""
+        """Offsets that a process has not committed yet; None where its group has committed nothing."""
         found: dict[str, int | None] = {}
         for process, needed in rights(self._settings).items():
-            if needed.group is None:
+            if needed.group is None or process in _COMMIT_NOTHING:
                 continue
             try:
                 committed = await asking.list_consumer_group_offsets(needed.group)

@@ -3,8 +3,12 @@
 import json
 import os
 import socket
+from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from harness import Process, eventually
@@ -13,6 +17,7 @@ from rendercast.cli import main
 from rendercast.doctor import clock
 from rendercast.settings import kafka_variables
 from schemas import utcnow
+from schemas.errors import StopProcess
 from schemas.settings import TopicSettings
 
 TOKEN, SECRET = "the upstream's token", "a secret of thirty-two characters"
@@ -105,7 +110,8 @@ BROKEN = [
     ("upstream", {"connector__base_url": "http://127.0.0.1:1"}, "upstream", "does not answer", "CONNECTOR__BASE_URL"),
     ("upstream", {"connector__token": "another"}, "upstream's token", "refuses the token", "CONNECTOR__TOKEN"),
     ("upstream", {"connector__token": ""}, "upstream's token", "there is none", "CONNECTOR__TOKEN"),
-    ("database", {"chats__url": "sqlite:///{tmp}/new.db"}, "chat database", "at revision none", "db upgrade"),
+    ("database", {"chats__url": "sqlite:///{tmp}/new.db"}, "chat database", "new.db is not there", "db upgrade"),
+    ("database", {"chats__url": "sqlite:///{tmp}/empty.db"}, "chat database", "at revision none", "db upgrade"),
     ("database", {"chats__url": "postgresql://x@127.0.0.1:1/x"}, "chat database", "onnect", "RENDERCAST_CHATS__URL"),
     ("database", {"chats__url": "mysql://x"}, "chat database", "no driver for mysql", "RENDERCAST_CHATS__URL"),
     ("store", {"storage__store_url": "/proc/no"}, "object store", "cannot be opened", "STORAGE__STORE_URL"),
@@ -128,11 +134,90 @@ BROKEN = [
 
 @pytest.mark.parametrize(("subject", "changes", "about", "words", "then"), BROKEN, ids=lambda value: str(value)[:30])
 def test_what_is_broken_is_told_with_the_next_step(ask, tmp_path, subject, changes, about, words, then):
+    (tmp_path / "empty.db").touch()
     changes = {name: value.format(tmp=tmp_path) for name, value in changes.items()}
     (finding,) = ask("--only", subject, status=2 if about == "settings" else 1, **changes)[about]
     assert finding["state"] == "wrong"
     assert words in finding["words"]
     assert then in finding["next"]
+    assert not (tmp_path / "new.db").exists(), "looking makes no database"
+
+
+def test_a_broker_without_tls_is_told_to_one_who_comes_with_it(ask, kafka):
+    said = ask("--only", "kafka", kafka__security_protocol="SSL")
+    (finding,) = said[f"kafka {kafka.servers[0]}"]
+    assert "it may expect another RENDERCAST_KAFKA__SECURITY_PROTOCOL" in finding["words"]
+
+
+def test_a_broker_without_passwords_is_told_to_one_who_comes_with_one(ask, kafka):
+    password = {"sasl_mechanism": "PLAIN", "sasl_username": "somebody", "sasl_password": "pass"}
+    said = ask(
+        "--only", "kafka", kafka__security_protocol="SASL_PLAINTEXT", **{f"kafka__{k}": password[k] for k in password}
+    )
+    (finding,) = said[f"kafka {kafka.servers[0]}"]
+    assert "asks for no password" in finding["words"]
+
+
+def test_rights_are_asked_of_the_server_that_answers(ask, kafka):
+    found = ask("--only", "kafka", kafka__bootstrap_servers=f"127.0.0.1:1,{kafka.servers[0]}")
+    assert states(found)["kafka 127.0.0.1:1"] == {"wrong"}
+    assert states(found)["rights of processor"] == {"good"}
+
+
+def test_what_a_room_says_to_an_operator_is_foreseen(ask, monkeypatch):
+    async def away(*_):
+        raise StopProcess("the brokers went away")
+
+    monkeypatch.setattr("rendercast.topics.check", away)
+    (finding,) = ask("--only", "kafka")["kafka"]
+    assert (finding["words"], "report" in finding["next"]) == ("the brokers went away", False)
+
+
+@contextmanager
+def answering(response):
+    """An HTTP server with one answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.wfile.write(response)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_date_of_no_zone_is_in_utc(ask):
+    date = utcnow().strftime("%a, %d %b %Y %H:%M:%S -0000")
+    with answering(f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode()) as url:
+        found = ask("--only", "upstream", connector__base_url=url)
+    assert states(found)["clock of the upstream"] == {"good"}
+
+
+def test_an_upstream_that_ends_without_words_is_named(ask, monkeypatch):
+    async def silent(*_, **__):
+        raise httpx.ConnectTimeout("")
+
+    monkeypatch.setattr(httpx.AsyncClient, "get", silent)
+    (finding,) = ask("--only", "upstream")["upstream"]
+    assert finding["words"].endswith("ConnectTimeout")
+
+
+def test_what_cannot_be_read_back_is_deleted_all_the_same(ask, monkeypatch, tmp_path):
+    async def other(*_):
+        yield b"other bytes"
+
+    monkeypatch.setattr("connectors.storage.store.ObjectStore.read", other)
+    (finding,) = ask("--only", "store")["object store"]
+    assert "other bytes" in finding["words"]
+    assert [each for each in (tmp_path / "store").rglob("*") if each.is_file()] == []
 
 
 def test_an_issuer_that_does_not_answer(ask, monkeypatch):

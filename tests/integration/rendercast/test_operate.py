@@ -3,9 +3,12 @@
 import asyncio
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import uuid
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -166,6 +169,38 @@ def test_positions_is_lost(kafka, topics, run, begun):
     assert len(told(kafka, topics)) == len(set(told(kafka, topics))) == 3
 
 
+def test_artifacts_and_stored_are_lost_under_a_chat_sink(kafka, topics, run, begun, tmp_path):
+    processor, _, moving, fresh = begun
+    database = tmp_path / "chats.db"
+    (repair, forget, _) = blocks("The topics completions, artifacts, storage, stored or dead-letters")
+    forget = [f"RENDERCAST_CHATS__URL=sqlite:///{database} {each}" for each in forget]
+    run([f"RENDERCAST_CHATS__URL=sqlite:///{database} rendercast db upgrade"])
+    sink = Process("sink chats", tmp_path, kafka, topics, chats__url=f"sqlite:///{database}")
+
+    def shown():
+        with closing(sqlite3.connect(database)) as connection:
+            rows = connection.execute("SELECT file_id, status FROM artifact").fetchall()
+        return Counter((str(uuid.UUID(file)), status) for file, status in rows)
+
+    try:
+        sink.wait_ready()
+        eventually(lambda: shown() == {(moving, "processing"): 2}, 60)
+        lose(kafka, topics.names.artifacts, topics.names.stored)
+        eventually(lambda: "waiting for partitions" in sink.get("/readyz"), 60)
+        with pytest.raises(AssertionError, match="a chat sink still runs"):
+            run(forget)
+        sink.stop()
+        run(repair)
+        run(forget)
+        if processor.status is not None:
+            processor.start()
+        end(kafka, topics, moving, fresh)
+        sink.start()
+        eventually(lambda: shown() == {(moving, "completed"): 2}, 60)
+    finally:
+        sink.stop()
+
+
 def test_what_is_in_use_is_not_deleted(kafka, topics, run, begun):
     processor = begun[0]
     with pytest.raises(
@@ -184,6 +219,6 @@ def test_commands_with_a_wrong_line_among_them_are_not_sent(kafka, topics, run, 
     with pytest.raises(AssertionError, match=r"line 2: .*file_id"):
         run(["rendercast jobs send < commands.jsonl"])
     assert read(kafka, topics.names.commands) == []
-    (tmp_path / "commands.jsonl").write_text(f"{good}\n")
+    (tmp_path / "commands.jsonl").write_text(f"{good}\n\n")
     run(["rendercast jobs send < commands.jsonl"])
     assert len(read(kafka, topics.names.commands)) == 1

@@ -405,3 +405,10 @@ async def producing(kafka):
         yield producer
     finally:
         await producer.stop()
+
+
+async def test_a_sink_without_partitions_is_not_ready(running):
+    async with running() as sink:
+        await until(lambda: sink.not_ready() is None)
+        sink.take([])
+        assert sink.not_ready() == "waiting for partitions"

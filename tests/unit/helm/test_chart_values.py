@@ -83,6 +83,12 @@ def test_a_bad_value_is_refused_and_named(chart, path, value, field):
         ({"strimzi": {"topics": {"enabled": True}}}, "strimzi.cluster"),
         ({"strimzi": {"cluster": "a", "users": {"enabled": True}}}, "strimzi.users.enabled: the topics job"),
         ({"processor": {"config": {"topics": {"prefix": "other."}}}}, "processor.config.topics"),
+        ({"networkPolicy": {"kafka": {"to": []}}}, "networkPolicy.kafka: needs to and ports"),
+        ({"networkPolicy": {"database": {"ports": []}}}, "networkPolicy.database: needs to and ports"),
+        (
+            {"chatSink": {"enabled": False}, "secrets": {"chats": None}, "gateway": {"chats": True}},
+            "secrets.chats.url: needed by the gateway",
+        ),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused_with_the_reason(chart, values, words):

@@ -43,6 +43,8 @@ CONNECTED = 'rendercast_upstream_streams{channel="file", state="connected"}'
 LAG = 'rendercast_processor_lag_seconds{topic="render.upstream", partition="3"}'
 REQUESTS = 'rendercast_gateway_requests_total{method="GET", route="/", status="%s"}'
 DEAD = 'rendercast_chats_refused_total{reason="invalid"}'
+WATCHES = 'rendercast_upstream_watches{instance="%s"}'
+GENERATING = {WATCHES % "a": "0x40", 'rendercast_gateway_feed_live{instance="a"}': "1x40"}
 HELD = 'rendercast_processor_held_partitions{instance="a"}'
 STARTED = 'process_start_time_seconds{instance="a"}'
 DEADLINE, ANNOUNCED = "RendercastDeadlineBudgetBurns", "RendercastAnnouncementBudgetBurns"
@@ -67,6 +69,9 @@ CASES = [
     Case("RendercastProcessMissing", "6m", 0, processor(held_partitions="8x5 _x30")),  # a rolling restart
     Case("RendercastProcessMissing", "20m", 0, {HELD: "8x5 _x30", HELD.replace('"a"', '"b"'): "8x40"}),  # one of two
     Case("RendercastProcessMissing", "20m", 0, upstream(watches="0x40")),  # what never ran is not missed
+    Case("RendercastProcessMissing", "20m", 1, GENERATING | {WATCHES % "b": "4x5 _x30"}),  # the connector alone is gone
+    Case("RendercastProcessMissing", "20m", 0, GENERATING | {WATCHES % "b": "4x40"}),
+    Case("RendercastProcessMissing", "20m", 0, GENERATING),  # no connector ever was
     Case("RendercastProcessorRestarts", "20m", 1, {STARTED: "1 1 1 2 2 2 3 3 3 4x30", HELD: "8x40"}),
     Case("RendercastProcessorRestarts", "20m", 0, {STARTED: "1 1 1 2 2 2 2 2 2 2x30", HELD: "8x40"}),
     Case("RendercastProcessorLag", "10m", 1, {LAG: "70x40"}),
@@ -76,10 +81,13 @@ CASES = [
     Case("RendercastJobsOverdue", "10m", 0, processor(longest_overdue_seconds="3x40")),
     Case("RendercastEvidenceLost", "10m", 1, processor(holes_total="0x5 7x40")),
     Case("RendercastEvidenceLost", "40m", 0, processor(holes_total="0x5 7x60")),
+    Case("RendercastEvidenceLost", "10m", 1, processor(holes_total="_x5 7x40")),  # before it was scraped at all
+    Case("RendercastEvidenceLost", "40m", 0, processor(holes_total="_x5 7x60")),
     Case("RendercastDeadLetters", "10m", 1, {DEAD: "_x5 1x40"}),  # the first ever
     Case("RendercastDeadLetters", "30m", 1, {DEAD: "3x25 4x40"}),
     Case("RendercastDeadLetters", "30m", 0, {DEAD: "3x60"}),
     Case("RendercastDeadLetters", "30m", 0, {DEAD: "3x25 0x60"}),  # a restart
+    Case("RendercastDeadLetters", "36m", 0, {DEAD: "3x20 stale 3x60"}),  # it was not scraped for a moment
     Case("RendercastTokenRefused", "10m", 1, upstream(token_refused="1x40")),
     Case("RendercastTokenRefused", "10m", 0, upstream(token_refused="0 1 0x40")),
     Case("RendercastBreakerOpen", "20m", 1, {BREAKER: "1 1 1 0 1 1 1 1 0 1x40"}),
