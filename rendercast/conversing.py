@@ -14,7 +14,7 @@ from connectors.chats.plan import plan_of
 from connectors.chats.settings import ChatsSettings
 from connectors.gateway.errors import Problem, bad_field
 from connectors.gateway.turns import Turn
-from schemas.errors import RejectRecord, StopProcess
+from schemas.errors import RejectRecord, RetryLater, StopProcess
 
 log = structlog.get_logger()
 
@@ -83,6 +83,9 @@ def _translated() -> Iterator[None]:
     except StopProcess as error:
         log.warning("the chat database cannot be used", reason=str(error))
         raise Problem(503, "The chat database cannot be used as it is; the gateway's log says why.") from error
+    except RetryLater as error:
+        log.warning("the chat database does not answer", reason=str(error))  # which names the database's address
+        raise RetryLater("The chat database does not answer now.", after=error.after) from error
 
 
 def _row(turn: Turn) -> chats.Turn:

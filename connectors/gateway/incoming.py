@@ -16,6 +16,8 @@ from schemas import Status
 from schemas.base import FileId, Name
 
 R = TypeVar("R", bound=BaseModel)
+_THROWN_AWAY = 16
+"""How many times as large as it may be a body can be for its sender to be heard to the end."""
 Channel = Annotated[str, Field(description="`file.<uuid>`, `project.<id>`, `user.<id>`, `chat.<id>` or `all`")]
 _FILE_ID = TypeAdapter[str](FileId)
 _GENERATED = TypeAdapter[Generated](Generated)
@@ -144,17 +146,40 @@ async def json_object(request: Request, settings: GatewaySettings) -> dict[str, 
         raise Problem(400, f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise bad_field("body", "should be a JSON object")
+    if rb"\u0000" in body:
+        for name, each in value.items():
+            if _has_nul([name, each]):
+                raise bad_field(name.replace("\0", "\\0"), "has U+0000, which databases do not hold")
     return value
 
 
+def _has_nul(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += each
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+        elif isinstance(each, str) and "\0" in each:
+            return True
+    return False
+
+
 async def _bytes(request: Request, limit: int) -> bytes:
+    """What is too much is thrown away as it comes, up to a bound: who is cut off in mid-body never sees the answer."""
     announced = request.headers.get("content-length", "")
-    body = bytearray()
-    if not (announced.isdecimal() and int(announced) > limit):
+    asks_first = "expect" in request.headers  # and sends nothing without our word
+    most = limit if asks_first else limit * _THROWN_AWAY
+    body, size = bytearray(), 0
+    if not (announced.isdecimal() and int(announced) > most):
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
+            size += len(chunk)
+            if size <= limit:
+                body += chunk
+            elif size > most:
                 break
-        else:
+        if size <= limit:
             return bytes(body)
     raise Problem(413, f"The body is larger than {limit} bytes.", headers={"Connection": "close"})

@@ -93,6 +93,9 @@ class Routes:
         issued_at = utcnow()
         command = incoming.checked(Track, {**body, "type": "track", "issued_at": issued_at}, "body")
         caller.require_all("track", channels_of(command, command.file_id))
+        held = self._board.view.get(command.file_id)
+        if held is not None:  # to track a file anew is to take it over
+            caller.grants.require_any("track", tuple(held.channels()))
         await self._send(command)
         generation = command.request_id or command.upstream_generation_id
         return _accepted(file_id=command.file_id, **({"generation": generation} if generation else {}))

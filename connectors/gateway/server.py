@@ -18,6 +18,8 @@ BACKLOG = 2048
 _CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
 _HEAD_BYTES = 16_384
 """The longest head of a request; what h11 takes by itself."""
+HEAD_SECONDS = 30.0
+"""How long a connection may be open without a request that is being answered."""
 ACCEPTED_AT_ONCE = 16
 """Connections taken in one turn of the event loop. asyncio takes as many as the backlog holds: when all readers of a
 gateway that has restarted come back, neither Kafka nor a probe would have a turn for seconds."""
@@ -39,9 +41,41 @@ class _Connection(h11.Connection):
 
 
 class _Protocol(H11Protocol):
+    """uvicorn's, which waits for ever for a head that has begun, or for the rest of a body after its answer."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
     def __init__(self, config: uvicorn.Config, *args: Any, **more: Any) -> None:
         super().__init__(config, *args, **more)
         self.conn = _Connection(h11.SERVER, _HEAD_BYTES)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._watch()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unwatch()
+
+    def _watch(self) -> None:
+        """Set once when nothing is being answered: what trickles in does not move it."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._unwatch()
+        elif self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _unwatch(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class _Server(uvicorn.Server):
@@ -93,6 +127,9 @@ class HttpServer:
                 f"cannot listen on {host}:{port} (RENDERCAST_GATEWAY__HOST, RENDERCAST_GATEWAY__PORT): {error}",
                 host=host, port=port,
             ) from error  # fmt: skip
+        # asyncio leaves it out for sockets whose protocol is 0, as this one's: each answer of two writes would wait for
+        # the client's acknowledgement, which takes 40 ms. Accepted sockets have what this one has.
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # A reader that takes nothing, or has lost its network, would else hold its socket for ever.
             limit = int(self._settings.send_timeout_seconds * 1000)

@@ -1,10 +1,13 @@
 """Settings of the gateway. Read from `RENDERCAST_GATEWAY__…`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, StringConstraints
 
 from schemas.settings import Section
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\sA-Z]+$")]
+"""As browsers send it: without a path or a slash behind it. Any origin at all would be let in with its cookies."""
 
 
 class GatewaySettings(Section):
@@ -31,7 +34,7 @@ class GatewaySettings(Section):
     streams_per_subject: int = Field(default=100, ge=1, description="open event streams of one `sub`")
     requests_per_subject: float = Field(default=50, gt=0, description="requests per second of one `sub`, on average")
     requests_burst: int = Field(default=200, ge=1, description="requests of one `sub` at once")
-    cors_origins: tuple[str, ...] = Field(
+    cors_origins: tuple[Origin, ...] = Field(
         default=(), description="origins (`https://app.example.com`) whose pages may call, with their cookies"
     )
     all_channel: bool = Field(default=True, description="whether the channel `all` (the page at `/`) may be read")

@@ -53,7 +53,7 @@ class Tokens:
         try:
             key, algorithms = await self._key(_header(token))
             return _claims(self._decoded(token, key, algorithms))
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             log.info("token refused", reason=f"{type(error).__name__}: {error}")
             raise unauthorized("The token is not valid here.") from error
 
@@ -89,18 +89,24 @@ class PublishedKeys:
 
     async def key(self, kid: str | None, algorithm: str) -> Any:
         """Raises ValueError for a key that is not published, Problem 503 while none is known."""
-        async with self._asking:
-            now = time.monotonic()
-            is_old = now - self._known_at > self._cache_seconds or (kid, algorithm) not in self._keys
-            if is_old and now - self._asked_at > _ASK_AGAIN_SECONDS:
-                self._asked_at = now
-                await self._ask()
+        wanted = kid, algorithm
+        # While somebody else asks, known keys serve: an issuer that is slow, and a token that names a key that does not
+        # exist, would else hold up everybody.
+        if wanted not in self._keys or (self._is_old() and not self._asking.locked()):
+            async with self._asking:
+                now = time.monotonic()
+                if (self._is_old() or wanted not in self._keys) and now - self._asked_at > _ASK_AGAIN_SECONDS:
+                    self._asked_at = now
+                    await self._ask()
         if not self._keys:
             raise try_later("The issuer's keys cannot be had.")
-        found = self._keys.get((kid, algorithm))
+        found = self._keys.get(wanted)
         if found is None:
             raise ValueError("the issuer publishes no such key")
         return found
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._known_at > self._cache_seconds
 
     async def _ask(self) -> None:
         try:
@@ -130,6 +136,8 @@ def _claims(found: dict[str, Any]) -> Claims:
     subject = found["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= 300:  # noqa: PLR2004 - as any name of ours
         raise ValueError("sub: should be a text of 1 to 300 characters")
+    if b"\0" in subject.encode():  # which raises ValueError for half of a surrogate pair
+        raise ValueError("sub: has U+0000, which databases do not hold")
     return Claims(subject, parse_grants(found.get(CLAIM, {})), float(found["exp"]))
 
 

@@ -98,10 +98,9 @@ class TurnOrders:
             if running is not None:
                 return await asyncio.shield(running)
             if (self._clock() - turn.asked_at).total_seconds() > self._wait_seconds + GRACE_SECONDS:
-                turn = turn.changed(state="unsure")
-                await turns.save(turn, only_asked=True)
-                break
-            await asyncio.sleep(POLL_SECONDS)
+                await turns.save(turn.changed(state="unsure"), only_asked=True)
+            else:
+                await asyncio.sleep(POLL_SECONDS)
             later = await turns.find(turn.message_id)
             if later is None:
                 raise try_later("This request was refused, and is being begun anew.")

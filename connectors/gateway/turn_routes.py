@@ -134,12 +134,13 @@ class TurnRoutes:
                 yield
         finally:
             self._open[message_id] -= 1
+            if not self._open[message_id]:
+                del self._open[message_id]
             seconds = self._settings.cancel_after_close_seconds
             if seconds is not None and reading.was_left():
                 task = asyncio.create_task(self._cancel_unless_open(reading.turn, seconds))
                 self._leaving.add(task)
                 task.add_done_callback(self._leaving.discard)
-            self._open += Counter()  # drops what is zero
 
     async def _cancel_unless_open(self, turn: Turn, seconds: float) -> None:
         await asyncio.sleep(seconds)

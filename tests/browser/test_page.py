@@ -208,6 +208,16 @@ async def test_markup_in_a_message_a_prompt_and_a_project_stays_text(stand, open
     assert await watched.page.locator("#jobs script, #jobs img, #jobs [onload], #jobs [onerror]").count() == 0
 
 
+async def test_jobs_that_have_no_card_are_counted(stand, open_page):
+    for number in range(310):
+        stand.tell(make_job(number + 1))
+    watched = await open_page()
+    await expect(watched.cards).to_have_count(300)
+    await expect(watched.page.locator("#counts")).to_contain_text("10 more not shown")
+    stand.tell(make_job(311))
+    await expect(watched.page.locator("#counts")).to_contain_text("11 more not shown")
+
+
 async def test_the_project_of_a_card_filters_and_a_reload_keeps_it(stand, open_page):
     stand.tell(make_job(1, project_id="p/1 & more"))
     stand.tell(make_job(2, project_id="other"))

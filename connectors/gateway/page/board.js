@@ -100,7 +100,7 @@ function replaceAll(snapshot) {
   const ids = new Set(snapshot.jobs.map((job) => job.file_id));
   for (const id of [...cards.keys()]) if (!ids.has(id)) remove(id);
   for (const job of snapshot.jobs) put(job);
-  total = Math.max(0, snapshot.total - snapshot.jobs.length);
+  total = Math.max(0, snapshot.total - cards.size);
 }
 
 function put(job) {

@@ -80,6 +80,9 @@ def forged():
         "without an end": token(exp=None),
         "without a subject": token(sub=None),
         "a subject that is no text": f"{head}.{encoded({'sub': 7, 'exp': 9e9})}.{signature}",
+        "a subject that no database holds": token(sub="a\0b"),
+        "half of a surrogate pair": token(sub="\ud800"),
+        "an end that is no time": token(exp=10**400),
         "grants that are a list": token(grants=["read"]),
         "patterns that are numbers": token(grants={"read": [1]}),
         "a pattern that takes long to match": token(grants={"read": ["{+a}{+b}{+c}{+d}{+e}"]}),
@@ -120,9 +123,12 @@ class Issuer:
 
     def __init__(self):
         self.keys, self.asked, self.is_away = {}, 0, False
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def serve(self, _):
         self.asked += 1
+        await self.open.wait()
         if self.is_away:
             return web.Response(status=503)
         keys = [
@@ -173,6 +179,23 @@ async def test_known_keys_serve_while_the_issuer_is_away_and_without_any_it_is_l
     assert await status(stand, "GET", "/api/jobs", headers=bearer(RSA, "RS256", "one")) == 401
 
 
+async def test_known_keys_serve_while_the_issuer_is_slow_to_answer_for_others(make_stand, issuer, monkeypatch):
+    from connectors.gateway import tokens
+
+    monkeypatch.setattr(tokens, "_ASK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(tokens, "_KEYS_SECONDS", 60)
+    issuer.keys = {"one": RSA}
+    stand = await make_stand(auth="jwt", jwks_url=issuer.url)
+    assert await status(stand, "GET", "/api/jobs", headers=bearer(RSA, "RS256", "one")) == 200
+    issuer.open.clear()
+    waiting = asyncio.create_task(status(stand, "GET", "/api/jobs", headers=bearer(OTHER, "RS256", "made-up")))
+    await stand.until(lambda: issuer.asked == 2)
+    assert await status(stand, "GET", "/api/jobs", headers=bearer(RSA, "RS256", "one")) == 200
+    assert not waiting.done()
+    issuer.open.set()
+    assert await waiting == 401
+
+
 async def test_a_channel_is_read_only_where_a_pattern_matches(guarded, job, file_id):
     guarded.tell(job(1, project_id="p1", user_id="u1"))
     guarded.board.has_loaded()
@@ -218,6 +241,15 @@ async def test_who_tracks_must_be_allowed_to_in_every_place_where_the_job_will_b
     del body["project_id"]
     assert await status(guarded, "POST", "/api/jobs", json=body, headers=may) == 403
     assert await status(guarded, "POST", "/api/jobs", json=body, headers=bearer(grants={"track": ["file.{id}"]})) == 202
+
+
+async def test_a_file_whose_job_is_held_is_tracked_anew_by_whoever_may_where_it_is(guarded, job, file_id):
+    guarded.tell(job(1, project_id="p1", user_id="victim"))
+    body = {"file_id": file_id(1), "kind": "image", "user_id": "user-1", "request_id": "another"}
+    for grants, expected in [(["user.user-1"], 403), (["user.user-1", "project.p1"], 202), (["*"], 202)]:
+        answer = await guarded.http.post("/api/jobs", json=body, headers=bearer(grants={"track": grants}))
+        assert answer.status_code == expected
+    assert len(guarded.commands.sent) == 2
 
 
 async def test_a_stream_ends_with_its_token(guarded):
@@ -307,6 +339,14 @@ async def test_streams_that_open_in_the_same_moment_do_not_pass_the_limit_togeth
 def test_settings_that_let_nobody_in_stop_the_process_with_their_names(settings, words):
     with pytest.raises(StopProcess, match=words):
         Access(GatewaySettings(**settings))
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*.example.com", "https://app.example.com/", "app.example.com", "null"]
+)
+def test_an_origin_that_no_browser_sends_or_that_would_be_any_is_refused(origin):
+    with pytest.raises(ValidationError, match="cors_origins"):
+        GatewaySettings(cors_origins=(origin,))
 
 
 def test_a_short_secret_is_refused():

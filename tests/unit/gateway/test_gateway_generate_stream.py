@@ -376,6 +376,31 @@ async def test_a_gateway_that_died_while_it_asked_leaves_a_turn_that_is_unsure(s
     assert (len(site.upstream.asked), site.rows("turn")[0]["state"]) == (1, "unsure")
 
 
+async def test_an_answer_that_comes_as_it_is_given_up_is_not_called_unsure(site, stand, monkeypatch):
+    monkeypatch.setattr(turn_orders, "GRACE_SECONDS", 0)
+    site.upstream.open.clear()
+    lost = asyncio.create_task(post(stand))
+    await stand.until(lambda: site.upstream.asked)
+    await stand.routes.close()
+    lost.cancel()
+    inner = turns_of(ChatsSettings(url=site.url))
+
+    class Late:
+        __aexit__, begin, find, shown = inner.__aexit__, inner.begin, inner.find, inner.shown
+
+        async def save(self, turn, *, only_asked=False):
+            if only_asked:
+                files = (Begun(file_id=make_file_id(1), kind="video"),)
+                await inner.save(turn.changed(state="followed", files=files))
+            await inner.save(turn, only_asked=only_asked)
+
+    other = await site.gateway(turns=Late(), generate_wait_seconds=0.1)
+    async with posted(other) as events:
+        message = (await events.next()).json()
+    assert [each["file_id"] for each in message["files"]] == [make_file_id(1)]
+    assert (len(site.upstream.asked), site.rows("turn")[0]["state"]) == (1, "followed")
+
+
 async def test_what_began_and_could_not_be_written_down_is_found_by_its_artifacts(site, stand, monkeypatch):
     monkeypatch.setattr(turn_orders, "GRACE_SECONDS", 0)
     monkeypatch.setattr(turn_orders, "_SAVE_AGAIN_SECONDS", 0)
@@ -415,6 +440,8 @@ async def test_without_the_database_nothing_begins(tmp_path, site):
     stand = await site.gateway(turns=turns_of(ChatsSettings(url=f"sqlite:///{tmp_path}/none/chats.db")))
     answers = [await post(stand), await stand.http.get("/api/generate-stream/x")]
     assert [(each.status_code, "retry-after" in each.headers) for each in answers] == [(503, True)] * 2
+    words = {each.json()["detail"] for each in answers}
+    assert words == {"The chat database does not answer now."}  # and not its address
     assert site.upstream.asked == []
 
 

@@ -132,6 +132,28 @@ async def test_a_huge_body_without_a_length_is_refused_at_the_limit(stand):
     assert (await stand.http.post("/api/jobs", content=pieces(), headers=JSON)).status_code == 413
 
 
+async def test_who_sends_far_too_much_is_told_so_and_not_cut_off(stand):
+    answer = await stand.http.post("/api/jobs", json={"prompt": "a" * 10_000_000})
+    assert answer.json()["status"] == 413
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"project_id": "a\0b"}, "project_id"),
+        ({"chat": {"chat_id": "c", "message_id": "\0"}}, "chat"),
+        ({"unknown": [{"\0": 1}]}, "unknown"),
+        ({"\0": 1}, "\\0"),
+    ],
+)
+async def test_a_text_that_databases_do_not_hold_is_refused_with_its_field(stand, file_id, changes, field):
+    body = {"file_id": file_id(1), "kind": "image"}
+    answer = await stand.http.post("/api/jobs", json={**body, **changes})
+    assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, [field])
+    escaped = {**body, "project_id": "\\u0000"}  # a backslash and a u are only that
+    assert (await stand.http.post("/api/jobs", json=escaped)).status_code == 202
+
+
 async def test_a_body_that_never_arrives_is_given_up(make_stand):
     stand = await make_stand(body_timeout_seconds=0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", stand.server.port)
