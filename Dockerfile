@@ -9,6 +9,7 @@ RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r 
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY brokers brokers
+COPY tracing tracing
 COPY streams streams
 COPY connectors connectors
 COPY rendercast rendercast

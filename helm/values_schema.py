@@ -12,7 +12,7 @@ from rendercast.settings import Settings
 
 FILE = Path(__file__).parent / "rendercast" / "values.schema.json"
 
-SECTIONS = ("kafka", "topics", "log", "connector", "processor", "chats", "storage", "gateway")
+SECTIONS = ("kafka", "topics", "log", "tracing", "connector", "processor", "chats", "storage", "gateway")
 """Of the settings; what is missing here is none of the chart's processes', or set by the chart (`monitoring`)."""
 
 BY_CHART = {

@@ -16,6 +16,7 @@ from schemas.environment import PREFIX, Environment
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, Section, TopicSettings
 from streams.settings import ProcessorSettings
+from tracing import TracingSettings
 
 
 class MonitoringSettings(Section):
@@ -40,6 +41,7 @@ class Settings(Environment):
     topics: TopicSettings = TopicSettings()
     log: LogSettings = LogSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    tracing: TracingSettings = TracingSettings()
     connector: ConnectorSettings = ConnectorSettings()
     processor: ProcessorSettings = ProcessorSettings()
     chats: ChatsSettings = ChatsSettings()

@@ -14,8 +14,12 @@ from schemas.codec import timestamp
 from schemas.commands import Cancel, Check, Track
 from schemas.observations import Expired, Failure, Gap, Progress, Result, Snapshot, TaskChange
 from schemas.outputs import Artifact, Completion, StorageRequest, Stored, Watch
+from schemas.trace import is_sampled, root_span, traceparent
 
 Headers = list[tuple[str, bytes]]
+
+Describe = Callable[[Any], Headers]
+"""`headers`, or what stands in for it."""
 
 _Describe = Callable[[Any], tuple[str, datetime | None]]
 
@@ -63,6 +67,7 @@ _DESCRIBE: dict[type[Record], tuple[bytes, bytes, _Describe]] = {
         lambda r: (f"{r.file_id}/{r.generation}/{r.role}", r.stored_at),
     ),
 }
+TRACEPARENT = "traceparent"
 _VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
 
@@ -78,3 +83,25 @@ def headers(record: Any) -> Headers:
     if time is not None:
         found.append(("ce_time", timestamp(time).encode()))
     return found
+
+
+def generation_of(record: Any) -> str | None:
+    """Which generation the record is of, where it knows that."""
+    if type(record) is Track:
+        return record.request_id or record.upstream_generation_id
+    found: str | None = getattr(record, "generation", None)
+    return found
+
+
+def traced(ratio: float) -> Describe:
+    """`headers` with the job's `traceparent`, on records that know their generation."""
+
+    def told(record: Any) -> Headers:
+        found = headers(record)
+        generation = generation_of(record)
+        if generation is not None:
+            root = root_span(record.file_id, generation)
+            found.append((TRACEPARENT, traceparent(root, sampled=is_sampled(root.trace, ratio))))
+        return found
+
+    return told

@@ -5,8 +5,10 @@ The latter also looks at the topics before it starts, and answers `/readyz` and 
 commands, upstream ──► agent ──► lane of the partition ──► advance() ──► one transaction ──► all topics downstream
 """
 
+import atexit
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +21,18 @@ from brokers import arguments
 from schemas import utcnow
 from schemas.environment import Environment
 from schemas.settings import KafkaSettings, TopicSettings
-from streams import metrics
+from streams import metrics, spans
 from streams.exactly_once import BulkTables, Engine, HeldPartition, LaneTable, Ledger, RawRecord, Sensor, install
 from streams.exactly_once import metrics as engine_metrics
 from streams.forgetting import Forgetting
 from streams.settings import ProcessorSettings
 from streams.step import Effects, Stepper
+from tracing import OFF, Tracing, TracingSettings, now, started
 
 
-def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorSettings) -> faust.App:
+def create_app(
+    kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorSettings, tracing: Tracing = OFF
+) -> faust.App:
     """The processor as a Faust app with the table `jobs`; `app.transport.lanes` tells whether it is ready."""
     names = topics.names
     settings.data_directory.mkdir(parents=True, exist_ok=True)  # Faust makes no parents
@@ -59,10 +64,14 @@ def create_app(kafka: KafkaSettings, topics: TopicSettings, settings: ProcessorS
         "jobs", key_type=bytes, value_type=bytes, partitions=topics.partitions,
         changelog_topic=app.topic(names.jobs, compacting=True, partitions=topics.partitions, **raw),
     )  # fmt: skip
-    stepper = Stepper(names)
+    stepper = Stepper(names, tracing.headers)
 
     async def step(held: HeldPartition, records: list[RawRecord]) -> None:
-        await carry_out(held, stepper(held.rows, records))
+        began = now() if tracing.is_on else None
+        effects = stepper(held.rows, records)
+        await carry_out(held, effects)
+        if began is not None:
+            spans.tell(tracing, names, records, effects, began)
         engine_metrics.STEP_RECORDS.observe(len(records))
 
     async def forget(held: HeldPartition, keys: list[bytes], before: datetime) -> None:
@@ -134,6 +143,7 @@ class _Environment(Environment):
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()
     processor: ProcessorSettings = ProcessorSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 def __getattr__(name: str) -> Any:
@@ -141,5 +151,8 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = _Environment()
-    globals()[name] = create_app(found.kafka, found.topics, found.processor)
+    ending = ExitStack()
+    atexit.register(ending.close)
+    tracing = ending.enter_context(started(found.tracing, "processor"))
+    globals()[name] = create_app(found.kafka, found.topics, found.processor, tracing)
     return globals()[name]

@@ -10,7 +10,7 @@ from schemas import Artifact, Command, Completion, Job, Observation, Output, Sto
 from schemas.codec import decode_command, decode_observation, encode
 from schemas.dead_letters import DeadLetter
 from schemas.errors import RejectRecord
-from schemas.headers import Headers, headers
+from schemas.headers import Describe, Headers, headers
 from schemas.topics import Topics
 from streams.machine import Forget, advance
 from streams.outputs import EndWatch, Told
@@ -64,8 +64,9 @@ Decode = Callable[[bytes], Command | Observation]
 class Stepper:
     """Applies records of the source topics to rows; knows the topics' names and nothing of Kafka."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, describe: Describe = headers) -> None:
         self._topics = topics
+        self._headers = describe
         self._sources: dict[str, tuple[str, Decode]] = {
             topics.commands: ("commands", decode_command),
             topics.upstream: ("upstream", decode_observation),
@@ -139,7 +140,7 @@ class Stepper:
             if isinstance(each, EndWatch):
                 effects.out.append(Outgoing(self._topics.watches, key, None, NO_HEADERS))
                 continue
-            effects.out.append(Outgoing(self._homes[type(each)], key, encode(each), headers(each)))
+            effects.out.append(Outgoing(self._homes[type(each)], key, encode(each), self._headers(each)))
             if type(each) is Completion:
                 effects.completions.append(each)
 

@@ -25,6 +25,7 @@ from connectors.chats.metrics import FENCED, LAG, LAG_SECONDS, RECORDS, REFUSED,
 from connectors.chats.plan import plan_of
 from connectors.chats.rows import Entry, Partition, Tools, artifact_key, read
 from connectors.chats.settings import ChatsSettings
+from connectors.chats.spans import tell_written
 from connectors.chats.store import Store
 from connectors.chats.writer import Fenced
 from connectors.kafka import age, behind, close, connect, consumer, producer, send_dead_letter, translated
@@ -33,6 +34,7 @@ from schemas.dead_letters import DeadLetter, Incoming
 from schemas.errors import RejectRecord, RetryLater, StopProcess
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
+from tracing import OFF, Tracing, now
 
 log = structlog.get_logger()
 
@@ -47,10 +49,11 @@ _LEAVE_SECONDS = 5
 class ChatSink:
     """Service. Needs the topics and the schema (`database.upgrade`) to be there."""
 
-    def __init__(self, settings: ChatsSettings, kafka: KafkaSettings, topics: Topics) -> None:
+    def __init__(self, settings: ChatsSettings, kafka: KafkaSettings, topics: Topics, tracing: Tracing = OFF) -> None:
         self._settings = settings
         self._kafka = kafka
         self._topics = topics
+        self._tracing = tracing
         self._group = topics.prefix + settings.group_id
         url, timeout = settings.url.get_secret_value(), settings.transaction_timeout_seconds
         plan = plan_of(settings)
@@ -198,6 +201,8 @@ class ChatSink:
 
     async def _write(self, store: Store, entries: list[Entry]) -> None:
         """Write the entries. Where the database refuses the data, halve them until the culprit is found."""
+        new = [each for each in entries if store.lacks(each)] if self._tracing.is_on else []
+        started = now()
         try:
             await store.write(entries)
         except UnknownChats as error:
@@ -211,6 +216,8 @@ class ChatSink:
             half = len(entries) // 2
             await self._write(store, entries[:half])
             await self._write(store, entries[half:])
+        else:
+            tell_written(self._tracing, store.name, new, started)
 
     async def _without_chat(self, store: Store, entry: Entry, error: UnknownChats) -> Entry:
         """The entry, passed over and in the dead letters if it is of one of these chats."""

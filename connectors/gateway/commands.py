@@ -9,12 +9,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from connectors.gateway import metrics
+from connectors.gateway.spans import tell_sent
 from connectors.kafka import close, connect, producer
 from schemas import Cancel, Check, Track
 from schemas.codec import encode
 from schemas.errors import RetryLater
-from schemas.headers import headers
 from schemas.settings import KafkaSettings
+from tracing import OFF, Tracing, now
 
 log = structlog.get_logger()
 
@@ -41,7 +42,9 @@ class KafkaCommands:
         topic: str,
         timeout_seconds: float,
         make_producer: Callable[[KafkaSettings, str], AIOKafkaProducer] = producer,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._kafka, self._topic, self._timeout = kafka, topic, timeout_seconds
         self._make_producer = make_producer
         self._producer: AIOKafkaProducer | None = None
@@ -58,7 +61,7 @@ class KafkaCommands:
             await close(client)
 
     async def send(self, command: AnyCommand, partition: int | None = None) -> None:
-        result, client = "unsure", None
+        result, client, started = "unsure", None, now()
         try:
             async with asyncio.timeout(self._timeout):
                 client = await self._working()
@@ -66,7 +69,7 @@ class KafkaCommands:
                     self._topic,
                     key=command.file_id.encode(),
                     value=encode(command),
-                    headers=headers(command),
+                    headers=self._tracing.headers(command),
                     partition=partition,
                 )
             result = "written"
@@ -80,6 +83,7 @@ class KafkaCommands:
             raise RetryLater("Kafka did not take the command.") from error
         finally:
             metrics.COMMANDS.labels(command.type, result).inc()
+            tell_sent(self._tracing, self._topic, command, started, None if result == "written" else result)
 
     async def _working(self) -> AIOKafkaProducer:
         """The producer, or a new one in the place of one that failed for good."""

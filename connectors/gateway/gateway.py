@@ -18,6 +18,7 @@ from connectors.gateway.tasks import until_one_ends
 from connectors.gateway.turns import Turns
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
+from tracing import OFF, Tracing
 
 log = structlog.get_logger()
 
@@ -34,15 +35,19 @@ class Gateway:
         topics: Topics,
         generator: Generator | None = None,
         turns: Turns | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         """`generator` is the upstream and `turns` the chats; without them nothing is generated here, or in a chat."""
         self._settings = settings
         self._board = Board(settings, past=KafkaPast(kafka, topics.jobs, settings))
         self._feed = JobsFeed(kafka, topics, self._board)
-        self._commands = KafkaCommands(kafka, topics.commands, settings.kafka_timeout_seconds)
+        seconds = settings.kafka_timeout_seconds
+        self._commands = KafkaCommands(kafka, topics.commands, seconds, tracing=tracing)
         self._access = Access(settings)
         self._generator, self._turns = generator, turns
-        self._routes = Routes(settings, self._board, self._commands, self._access, self.not_ready, generator, turns)
+        self._routes = Routes(
+            settings, self._board, self._commands, self._access, self.not_ready, generator, turns, tracing
+        )
         self._server = HttpServer(self._routes.application(), settings)
 
     @property

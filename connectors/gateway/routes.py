@@ -27,12 +27,15 @@ from connectors.gateway.models import Models
 from connectors.gateway.openapi import Told, document, told
 from connectors.gateway.settings import GatewaySettings
 from connectors.gateway.shapes import StreamQuery
+from connectors.gateway.spans import Named, tell_asked
 from connectors.gateway.static import page_routes
 from connectors.gateway.stream import EventStream
 from connectors.gateway.turn_routes import TurnRoutes
 from connectors.gateway.turns import Turns
 from schemas import Cancel, Check, JobView, Track, utcnow
 from schemas.codec import timestamp
+from schemas.headers import generation_of
+from tracing import OFF, Tracing, now
 
 EVENTS = "text/event-stream"
 
@@ -49,11 +52,13 @@ class Routes:
         not_ready: Callable[[], str | None],
         generator: Generator | None = None,
         turns: Turns | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._settings, self._board, self._commands, self._not_ready = settings, board, commands, not_ready
         self._access = access
         self._generations = Generations(generator, self._send)
-        self._turns = TurnRoutes(settings, board, access, self._send, generator, turns)
+        self._turns = TurnRoutes(settings, board, access, self._send, generator, turns, tracing)
 
     def application(self) -> Measured:
         app = Starlette(
@@ -97,7 +102,9 @@ class Routes:
         if held is not None:  # to track a file anew is to take it over
             caller.grants.require_any("track", tuple(held.channels()))
         await self._send(command)
-        generation = command.request_id or command.upstream_generation_id
+        generation = generation_of(command)
+        named = [Named(command.file_id, generation)] if generation else []
+        tell_asked(self._tracing, request, issued_at, HTTPStatus.ACCEPTED, named)
         return _accepted(file_id=command.file_id, **({"generation": generation} if generation else {}))
 
     @told(Told(202, answers.Accepted))
@@ -146,11 +153,15 @@ class Routes:
     )
     async def generate(self, request: Request) -> Response:
         """Begin to generate, once for each `Idempotency-Key`; answers when every file of the call is followed."""
+        started = now()
         kind, key = incoming.generated_kind(request), incoming.idempotency_key(request)
         caller = await self._access.caller(request)
         body = incoming.checked(GenerateBody, await incoming.json_object(request, self._settings), "body")
         caller.require_all("generate", channels_of(body, "new"))
-        return _accepted(**await self._generations.begin(kind, body, caller.subject, key))
+        begun = await self._generations.begin(kind, body, caller.subject, key)
+        named = [Named(each["file_id"], each["generation"]) for each in begun["files"]]
+        tell_asked(self._tracing, request, started, HTTPStatus.ACCEPTED, named)
+        return _accepted(**begun)
 
     @told(Told(200, Models, queries=(ModelsQuery,), errors=frozenset((502,))))
     async def models(self, request: Request) -> Response:

@@ -22,12 +22,14 @@ from connectors.gateway.errors import try_later
 from connectors.gateway.generate import Generator
 from connectors.gateway.openapi import Told, told
 from connectors.gateway.settings import GatewaySettings
+from connectors.gateway.spans import Named, tell_asked
 from connectors.gateway.stream import EventStream
 from connectors.gateway.subscriber import Subscriber
 from connectors.gateway.turn_orders import TurnOrders
 from connectors.gateway.turn_stream import TurnShape
 from connectors.gateway.turns import Turn, TurnBody, Turns, unsure
 from schemas import Cancel, utcnow
+from tracing import OFF, Tracing, now
 
 log = structlog.get_logger()
 
@@ -45,7 +47,9 @@ class TurnRoutes:
         send: Callable[[AnyCommand], Awaitable[None]],
         generator: Generator | None,
         turns: Turns | None,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._settings, self._board, self._access, self._send = settings, board, access, send
         self._orders = TurnOrders(turns, generator, send, settings.generate_wait_seconds)
         self._open = Counter[str]()
@@ -65,6 +69,7 @@ class TurnRoutes:
         The user's and the assistant's message are written first. Then come `message`, `update`s, and one `complete` or
         `error`.
         """
+        started = now()
         key = incoming.idempotency_key(request)
         caller = await self._access.caller(request)
         body = incoming.checked(TurnBody, await incoming.json_object(request, self._settings), "body")
@@ -72,6 +77,8 @@ class TurnRoutes:
         self._require_room(caller)
         ends_at = _ends_at(caller)
         turn, was_there = await self._orders.begin(body, caller.subject, key)
+        named = [Named(each.file_id, turn.request_id) for each in turn.files]
+        tell_asked(self._tracing, request, started, HTTPStatus.OK, named)
         return await self._stream(caller, turn, ends_at, was_there=was_there)
 
     @told(Told(200, EventStream.media_type, errors=_OF_UPSTREAM))

@@ -31,9 +31,9 @@ from schemas.base import EARLIEST, LATEST
 from schemas.codec import decode_storage_request, encode
 from schemas.dead_letters import DeadLetter
 from schemas.errors import RejectRecord, RetryLater, StopProcess
-from schemas.headers import headers
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
+from tracing import OFF, Tracing, messaging, now
 
 log = structlog.get_logger()
 
@@ -48,10 +48,11 @@ _MAX_VALUE_BYTES = 65_536
 class StorageSink:
     """Service. Needs the topics to be there."""
 
-    def __init__(self, settings: StorageSettings, kafka: KafkaSettings, topics: Topics) -> None:
+    def __init__(self, settings: StorageSettings, kafka: KafkaSettings, topics: Topics, tracing: Tracing = OFF) -> None:
         self._settings = settings
         self._kafka = kafka
         self._topics = topics
+        self._tracing = tracing
         self._store = ObjectStore(settings)
         self._fetcher = Fetcher(settings)
         self._consumer: Any = None
@@ -156,10 +157,12 @@ class StorageSink:
 
     async def _settle(self, source: Any, window: Window) -> None:
         """From a record in to its answer out, whatever that is."""
+        started, request, refused = now(), None, None
         try:
             request = decode_storage_request(_small(source.value or b""))
             stored = await self._copied(request, source)
         except RejectRecord as error:
+            refused = str(error)
             self._attempts.busy.add(asyncio.current_task())
             attempts = cast("int", error.facts.get("attempts", 1))
             letter = DeadLetter.of(source, error.reason, str(error), _NAME, attempts)
@@ -173,6 +176,9 @@ class StorageSink:
                 await self._sent(lambda: self._tell(stored, source.partition))
                 log.info("stored", file_id=stored.file_id, generation=stored.generation, bytes=stored.bytes)
         window.settle(source.offset)
+        if request is not None and self._tracing.is_on:
+            place = messaging("process", source.topic, partition=source.partition, offset=source.offset)
+            self._tracing.span(request, f"copy {request.role}", started, now(), place, kind="consumer", error=refused)
 
     async def _copied(self, request: StorageRequest, source: Any) -> Stored | None:
         """None where a later request has taken this one's place."""
@@ -192,7 +198,7 @@ class StorageSink:
 
     async def _ask_for_check(self, request: StorageRequest, partition: int) -> None:
         check = Check(file_id=request.file_id, expired_url=request.url, issued_at=utcnow())
-        key, told = check.file_id.encode(), headers(check)
+        key, told = check.file_id.encode(), self._tracing.headers(check)
         send = functools.partial(self._producer.send_and_wait, self._topics.commands, encode(check), key=key)
         await self._sent(lambda: send(headers=told, partition=partition))
         CHECKS.inc()
@@ -200,7 +206,7 @@ class StorageSink:
 
     async def _tell(self, stored: Stored, partition: int) -> None:
         """On the partition of the request, where the file's other records are."""
-        key, told = stored.file_id.encode(), headers(stored)
+        key, told = stored.file_id.encode(), self._tracing.headers(stored)
         await self._producer.send_and_wait(
             self._topics.stored, encode(stored), key=key, headers=told, partition=partition
         )

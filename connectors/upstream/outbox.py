@@ -21,7 +21,7 @@ from connectors.upstream import metrics
 from schemas.codec import encode
 from schemas.dead_letters import DeadLetter
 from schemas.errors import StopProcess
-from schemas.headers import Headers, headers
+from schemas.headers import Describe, Headers, headers
 from schemas.observations import Observation
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
@@ -60,7 +60,8 @@ class _Letter:
 class Outbox:
     """Observations and dead letters on their way to Kafka."""
 
-    def __init__(self, kafka: KafkaSettings, topics: Topics, limit_bytes: int) -> None:
+    def __init__(self, kafka: KafkaSettings, topics: Topics, limit_bytes: int, describe: Describe = headers) -> None:
+        self._headers = describe
         self._kafka = kafka
         self._topics = topics
         self._limit = limit_bytes
@@ -78,7 +79,7 @@ class Outbox:
         """On the partition of the file's watch: the processor's document is there, whoever partitioned the command."""
         metrics.OBSERVATIONS.labels(observation.type, observation.source).inc()
         key = observation.file_id.encode()
-        self._push(_Letter(self._topics.upstream, key, encode(observation), headers(observation), partition))
+        self._push(_Letter(self._topics.upstream, key, encode(observation), self._headers(observation), partition))
 
     def bury(self, letter: DeadLetter) -> None:
         """Send what can never work to the dead letters."""

@@ -21,6 +21,7 @@ from connectors.upstream.shared import Shared
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
+from tracing import OFF, Tracing
 
 log = structlog.get_logger()
 
@@ -34,10 +35,13 @@ _HEARTBEAT_MS = 1_500
 class Connector:
     """Watches what `watches` says, and tells on `upstream` what it saw."""
 
-    def __init__(self, settings: ConnectorSettings, kafka: KafkaSettings, topics: Topics) -> None:
+    def __init__(
+        self, settings: ConnectorSettings, kafka: KafkaSettings, topics: Topics, tracing: Tracing = OFF
+    ) -> None:
         self._settings = settings
         self._kafka = kafka
         self._topics = topics
+        self._tracing = tracing
         self._budget = Budget(settings)
         self._outbox: Outbox | None = None
         self._reconciler: Reconciler | None = None
@@ -64,9 +68,10 @@ class Connector:
             _started(self._new_consumer(), self._kafka) as reading,
             UpstreamClient(self._settings, self._budget) as client,
         ):
-            outbox = self._outbox = Outbox(self._kafka, self._topics, self._settings.buffer_bytes)
+            headers, bound = self._tracing.headers, self._settings.buffer_bytes
+            outbox = self._outbox = Outbox(self._kafka, self._topics, bound, headers)
             async with asyncio.TaskGroup() as tasks:
-                shared = Shared(self._settings, client, self._budget, outbox, random.random, tasks)
+                shared = Shared(self._settings, client, self._budget, outbox, random.random, tasks, self._tracing)
                 sender = tasks.create_task(outbox.run(sending), name="outbox")
                 fleet = Fleet(shared)
                 self._reconciler = Reconciler(reading, self._topics.watches, fleet, outbox)

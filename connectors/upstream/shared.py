@@ -11,6 +11,7 @@ from connectors.upstream.parser import Broken
 from connectors.upstream.policy import Roll
 from connectors.upstream.settings import ConnectorSettings
 from schemas.dead_letters import DeadLetter
+from tracing import OFF, Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Shared:
     outbox: Outbox
     roll: Roll
     tasks: asyncio.TaskGroup
+    tracing: Tracing = OFF
 
     def bury(self, broken: Broken, where: str, file_id: str) -> None:
         """The bytes of a frame or answer that could not be read go to the dead letters."""

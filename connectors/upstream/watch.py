@@ -17,6 +17,7 @@ from connectors.upstream.parser import Ignored, Sight, parse_answer
 from connectors.upstream.policy import StreamClock, WatchClock, Why, next_look
 from connectors.upstream.shared import Shared
 from connectors.upstream.signals import asks_for_look, awaits_url, gist, is_news, url_of
+from connectors.upstream.story import Story
 from schemas import Expired, Failure, Gap, Observation, Progress, Source, TaskChange, Watch, utcnow
 
 log = structlog.get_logger()
@@ -33,8 +34,8 @@ class Watcher:
     """One generation of one file. It calls `ended` when it has told the expiry; `stop` ends it before."""
 
     __slots__ = (
-        "_alarm", "_clock", "_ended", "_has_url", "_is_sent", "_lost", "_news", "_progress", "_shared", "_stream",
-        "_task", "_turn", "is_over", "partition", "watch",
+        "_alarm", "_clock", "_ended", "_has_url", "_is_sent", "_lost", "_news", "_progress", "_shared", "_story",
+        "_stream", "_task", "_turn", "is_over", "partition", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,7 @@ class Watcher:
         self.partition = partition
         self.is_over = False
         self._shared = shared
+        self._story = Story(shared.tracing, watch) if shared.tracing.traces(watch) else None
         self._ended = ended
         self._stream = StreamClock(down_since=_now())
         self._alarm: asyncio.TimerHandle | None = None
@@ -79,6 +81,7 @@ class Watcher:
 
     def stop(self) -> None:
         """No look from now on."""
+        self._end_story("stopped")
         self.is_over = True
         if self._alarm is not None:
             self._alarm.cancel()
@@ -121,12 +124,14 @@ class Watcher:
         """A stream was lost that had been live. If it was the one this watch relies on, a gap begins."""
         if self.relies_on(stream) and self._lost is None:
             self._lost = since, cause
+            self._note("stream lost", cause=cause)
 
     def sighted(self, stream: StreamClock) -> None:
         """A stream is live. If this watch relies on it, a gap ends, and is told: a look follows."""
         if self._lost is None or not self.relies_on(stream):
             return
         (since, cause), self._lost = self._lost, None
+        self._note("stream live again")
         until = max(since, utcnow())
         metrics.GAP_SECONDS.observe((until - since).total_seconds())
         watch = self.watch
@@ -190,6 +195,7 @@ class Watcher:
 
     def _expire(self) -> None:
         watch = self.watch
+        self._end_story("expired")
         self.is_over = True
         log.info("watch expired", file_id=watch.file_id, generation=watch.generation)
         self.tell(Expired(file_id=watch.file_id, generation=watch.generation, observed_at=utcnow()))
@@ -229,6 +235,7 @@ class Watcher:
         finally:
             self._turn, self._is_sent = None, False
         metrics.LOOKS.labels(why, end).inc()
+        self._note("look", why=why, end=end)
         return end
 
     async def _look_in_turn(self, why: Why, limit: asyncio.Timeout) -> _End:
@@ -280,6 +287,8 @@ class Watcher:
             self._progress = max(self._progress, seen.progress)
         elif url_of(seen) is not None:
             clock.awaits_url = False
+            if not self._has_url:
+                self._note("result", source=seen.source)
             (metrics.REPEATED if self._has_url else metrics.WON).labels(seen.source).inc()
             self._has_url = True
         elif awaits_url(seen):
@@ -288,6 +297,15 @@ class Watcher:
                 self.wake()
         elif isinstance(seen, TaskChange):
             clock.awaits_url = False
+
+    def _note(self, name: str, **facts: str) -> None:
+        if self._story is not None:
+            self._story.note(name, **facts)
+
+    def _end_story(self, end: str) -> None:
+        story, self._story = self._story, None
+        if story is not None:
+            story.tell(end)
 
     def _tell_not_found(self, source: Source) -> None:
         watch = self.watch

@@ -1,5 +1,7 @@
 """The five processes and the simulator."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import click
 from rendercast import logs
 from rendercast.settings import Settings, load
 from rendercast.simulator.faults import PRESETS, Faults, menu
+from tracing import Tracing, started
 
 
 def _start(process: str) -> Settings:
@@ -16,23 +19,31 @@ def _start(process: str) -> Settings:
     return settings
 
 
+@contextmanager
+def _traced(process: str) -> Iterator[tuple[Settings, Tracing]]:
+    settings = _start(process)
+    with started(settings.tracing, process) as tracing:
+        yield settings, tracing
+
+
 @click.command()
 def connector() -> None:
     """Run the connector: watches in, observations of the upstream out."""
-    settings = _start("connector")
     from connectors.upstream.service import Connector
     from rendercast.processes import run
 
-    run(lambda: Connector(settings.connector, settings.kafka, settings.topics.names), settings, "connector")
+    with _traced("connector") as (settings, tracing):
+        names = settings.topics.names
+        run(lambda: Connector(settings.connector, settings.kafka, names, tracing), settings, "connector")
 
 
 @click.command()
 def processor() -> None:
     """Run the processor: commands and observations in, documents and outcomes out."""
-    settings = _start("processor")
     from rendercast.processor import run
 
-    run(settings)
+    with _traced("processor") as (settings, tracing):
+        run(settings, tracing)
 
 
 @click.group()
@@ -43,37 +54,39 @@ def sink() -> None:
 @sink.command("chats")
 def sink_chats() -> None:
     """Run the chat sink: artifacts into the chat database."""
-    settings = _start("sink-chats")
     from connectors.chats.sink import ChatSink
     from rendercast.processes import run
 
-    run(lambda: ChatSink(settings.chats, settings.kafka, settings.topics.names), settings, "chats")
+    with _traced("sink-chats") as (settings, tracing):
+        run(lambda: ChatSink(settings.chats, settings.kafka, settings.topics.names, tracing), settings, "chats")
 
 
 @sink.command("storage")
 def sink_storage() -> None:
     """Run the storage sink: results from the upstream into the object store."""
-    settings = _start("sink-storage")
     from connectors.storage.sink import StorageSink
     from rendercast.processes import run
 
-    run(lambda: StorageSink(settings.storage, settings.kafka, settings.topics.names), settings, "storage")
+    with _traced("sink-storage") as (settings, tracing):
+        names = settings.topics.names
+        run(lambda: StorageSink(settings.storage, settings.kafka, names, tracing), settings, "storage")
 
 
 @click.command()
 def gateway() -> None:
     """Run the gateway: REST, event streams and a page for browsers."""
-    settings = _start("gateway")
     from connectors.gateway.gateway import Gateway
     from rendercast.conversing import turns
     from rendercast.generating import generator
     from rendercast.processes import run
 
-    def make() -> Gateway:
-        upstream, chats = generator(settings.connector), turns(settings.chats)
-        return Gateway(settings.gateway, settings.kafka, settings.topics.names, upstream, chats)
+    with _traced("gateway") as (settings, tracing):
 
-    run(make, settings, "gateway")
+        def make() -> Gateway:
+            upstream, chats = generator(settings.connector), turns(settings.chats)
+            return Gateway(settings.gateway, settings.kafka, settings.topics.names, upstream, chats, tracing)
+
+        run(make, settings, "gateway")
 
 
 class _Rate(click.ParamType):

@@ -53,12 +53,16 @@ def headers_schema() -> Schema:
         "ce_source": {"description": "Which process told, such as `/rendercast/processor`."},
         "ce_subject": {"description": "The file id.", "format": "uuid"},
         "ce_time": {"description": "When it happened.", "format": "date-time"},
+        "traceparent": {
+            "description": "The job's trace (W3C Trace Context), where tracing is on. On a Track: its caller's.",
+            "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
+        },
     }
     return {
         "type": "object",
         "description": "CloudEvents 1.0 in Kafka's binary mode. More headers may come.",
         "properties": {name: {"type": "string", **each} for name, each in told.items()},
-        "required": [name for name in told if name != "ce_time"],
+        "required": [name for name in told if name not in {"ce_time", "traceparent"}],
     }
 
 

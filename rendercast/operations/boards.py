@@ -25,6 +25,10 @@ DEAD_LETTERS = Panel(
     },
     words="Since the processes began.",
 )  # fmt: skip
+SPANS = Panel(
+    "Spans a second", "ops", {rate("rendercast_tracing_spans_total", "result"): "{{result}}"},
+    words="Only where tracing is on.",
+)  # fmt: skip
 
 OVERVIEW = Dashboard("overview", "overview", (
     Row("Objectives", (
@@ -45,7 +49,7 @@ OVERVIEW = Dashboard("overview", "overview", (
         Panel("From the upstream's word to the announcement", "s",
               quantiles("rendercast_processor_announced_seconds")),
     )),
-    Row("Readers", (LAGS, DEAD_LETTERS)),
+    Row("Readers", (LAGS, DEAD_LETTERS, SPANS)),
     Row("Stopped and missed", (
         Panel("Duplicates stopped a second", "ops",
               {rate("rendercast_processor_events_total", "source",

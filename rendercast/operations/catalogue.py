@@ -16,6 +16,7 @@ from streams import metrics as rules
 from streams.exactly_once import metrics as engine
 from streams.exactly_once.changelog import Progress
 from streams.rows import Span
+from tracing import metrics as tracing
 
 ROOMS: dict[str, tuple[ModuleType, ...]] = {
     "processor": (rules, engine),
@@ -23,8 +24,9 @@ ROOMS: dict[str, tuple[ModuleType, ...]] = {
     "sink chats": (chats,),
     "sink storage": (storage,),
     "gateway": (gateway,),
+    "tracing": (tracing,),
 }
-"""By the command that starts the process."""
+"""By the command that starts the process; `tracing` is of every process that traces."""
 
 GENERATING = ("request_seconds", "budget_wait_seconds", "breaker", "token_refused")
 """Of the connector's room, what a gateway shows, too, that sends generate calls."""

@@ -13,6 +13,8 @@ Processor, sinks and connector tell how far behind they are on the partitions th
 tells nothing: an alert asks for that (`docs/alerts.md`). Of replicas take the sum, or the largest.
 """
 
+_TITLES = {"tracing": "Every process, where it traces"}
+
 _NOTES = {
     "gateway": "Where it sends generate calls, it shows of the connector's metrics, too: "
     + ", ".join(f"`{name}`" for name in GENERATING)
@@ -36,7 +38,7 @@ def _process(name: str, found: list[Metric]) -> str:
     note = f"\n{_NOTES[name]}\n" if name in _NOTES else ""
     return "\n".join(
         [
-            f"## `rendercast {name}`\n",
+            f"## {_TITLES.get(name, f'`rendercast {name}`')}\n",
             f"All begin with `{prefix}`.",
             note,
             "| metric | type | labels | unit | meaning |",

@@ -1,6 +1,6 @@
 """The event that Faust carries: one fetch of one partition, not one record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from faust.types import TP
@@ -16,6 +16,7 @@ class RawRecord(Protocol):
     timestamp_type: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
 
 
 class Batch(NamedTuple):

@@ -42,7 +42,7 @@ load, and how long it may take to end (seconds from SIGTERM, see ARCHITECTURE.md
 connector:
   values: connector
   args: [connector]
-  sections: [kafka, topics, log, connector]
+  sections: [kafka, topics, log, tracing, connector]
   egress: [kafka, upstream, outside]
   load: rendercast_upstream_watches
   partitioned: true
@@ -50,7 +50,7 @@ connector:
 processor:
   values: processor
   args: [processor]
-  sections: [kafka, topics, log, processor]
+  sections: [kafka, topics, log, tracing, processor]
   egress: [kafka]
   load: rendercast_processor_lag_offsets
   partitioned: true
@@ -58,7 +58,7 @@ processor:
 chat-sink:
   values: chatSink
   args: [sink, chats]
-  sections: [kafka, topics, log, chats]
+  sections: [kafka, topics, log, tracing, chats]
   egress: [kafka, database]
   load: rendercast_chats_lag_records
   partitioned: true
@@ -66,7 +66,7 @@ chat-sink:
 storage-sink:
   values: storageSink
   args: [sink, storage]
-  sections: [kafka, topics, log, storage]
+  sections: [kafka, topics, log, tracing, storage]
   egress: [kafka, objectStore, outside]
   load: rendercast_storage_lag_records
   partitioned: true
@@ -74,7 +74,7 @@ storage-sink:
 gateway:
   values: gateway
   args: [gateway]
-  sections: [kafka, topics, log, gateway{{ if .Values.gateway.generate }}, connector{{ end }}{{ if .Values.gateway.chats }}, chats{{ end }}]
+  sections: [kafka, topics, log, tracing, gateway{{ if .Values.gateway.generate }}, connector{{ end }}{{ if .Values.gateway.chats }}, chats{{ end }}]
   egress: [kafka{{ if .Values.gateway.generate }}, upstream, outside{{ end }}{{ if .Values.gateway.chats }}, database{{ end }}]
   load: rendercast_gateway_streams
   partitioned: false

@@ -81,7 +81,7 @@ def test_promtool_accepts_the_names_of_every_process(process):
 def test_every_room_that_declares_metrics_is_in_the_catalogue():
     known = {room.__file__ for rooms in ROOMS.values() for room in rooms}
     found = set()
-    for folder in ("brokers", "connectors", "rendercast", "schemas", "streams"):
+    for folder in ("brokers", "connectors", "rendercast", "schemas", "streams", "tracing"):
         for path in (CHECKOUT / folder).rglob("*.py"):
             if re.search(r"^\w+ = (Counter|Gauge|Histogram|Enum|Summary|Info)\(", path.read_text(), re.MULTILINE):
                 found.add(str(path))

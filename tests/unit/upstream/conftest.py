@@ -15,6 +15,7 @@ from connectors.upstream.fleet import Fleet
 from connectors.upstream.settings import ConnectorSettings
 from connectors.upstream.shared import Shared
 from schemas import Watch, utcnow
+from tracing import OFF, Tracing
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def start(upstream, letters):
     """A running fleet with the given settings: `async with start(poll_after_seconds=…) as fleet`."""
 
     @asynccontextmanager
-    async def starting(**changes: Any) -> AsyncIterator[Fleet]:
+    async def starting(*, tracing: Tracing = OFF, **changes: Any) -> AsyncIterator[Fleet]:
         # Times that a test does not name are out of its way.
         times = {
             "settle_seconds": 0, "poll_after_seconds": 100, "first_byte_seconds": 100, "events_seconds": 100,
@@ -58,7 +59,7 @@ def start(upstream, letters):
         settings = ConnectorSettings(base_url=upstream.url, token=TOKEN, **{**times, **changes})
         budget = Budget(settings)
         async with UpstreamClient(settings, budget) as client, asyncio.TaskGroup() as tasks:
-            fleet = Fleet(Shared(settings, client, budget, letters, lambda: 0.5, tasks))
+            fleet = Fleet(Shared(settings, client, budget, letters, lambda: 0.5, tasks, tracing))
             try:
                 yield fleet
             finally:
