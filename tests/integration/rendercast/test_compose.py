@@ -133,7 +133,7 @@ def test_the_images_entry_point_is_the_command_line():
     dockerfile = COMPOSE.with_name("Dockerfile").read_text()
     assert json.loads(re.search(r"^ENTRYPOINT (.*)$", dockerfile, re.MULTILINE)[1]) == ["rendercast"]
     copied = set(re.findall(r"^COPY (\w+) \w+$", dockerfile, re.MULTILINE))
-    assert copied == {"schemas", "brokers", "streams", "connectors", "rendercast"}
+    assert copied == {"schemas", "brokers", "tracing", "streams", "connectors", "rendercast"}
 
 
 def test_no_container_runs_as_root_and_none_keeps_more_than_it_needs():
