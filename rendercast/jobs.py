@@ -1,14 +1,14 @@
 """Jobs from the command line, by way of the topics: commands go in, documents are read."""
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer
 
 from brokers import arguments
-from connectors.kafka import connect, producer
-from rendercast.rights import rights
+from connectors.kafka import close, connect, producer, translated
 from rendercast.settings import Settings
 from rendercast.topics import require
 from schemas import Cancel, Check, JobView, Track, utcnow
@@ -42,26 +42,30 @@ class Filters:
         return not self.overdue or (job.outcome is None and job.deadline_at < now)
 
 
-async def send(settings: Settings, command: Track | Check | Cancel) -> None:
-    """Write a command, to the partition where the file's job is; returns when the broker has it."""
-    found = await _find(settings, command.file_id)
+async def send(settings: Settings, commands: Iterable[Track | Check | Cancel]) -> int:
+    """Write them, each to the partition where its file's job is; how many. The broker has them when this returns."""
+    topic = settings.topics.names.commands
+    partitions = {key: number for number, held in (await documents(settings, topic)).items() for key in held}
     client = await connect(producer(settings.kafka, "rendercast-jobs"), settings.kafka)
     try:
-        await client.send_and_wait(
-            settings.topics.names.commands,
-            encode(command),
-            key=command.file_id.encode(),
-            headers=headers(command),
-            partition=None if found is None else found[0],
-        )
+        with translated():
+            waiting = [
+                await client.send(
+                    topic, encode(each), key=each.file_id.encode(), headers=headers(each),
+                    partition=partitions.get(each.file_id.encode()),
+                )
+                for each in commands
+            ]  # fmt: skip
+            await asyncio.gather(*waiting)
     finally:
-        await client.stop()
+        await close(client)
+    return len(waiting)
 
 
 async def show(settings: Settings, file_id: str) -> JobView | None:
     """The file's job as the `jobs` topic has it now, or None."""
-    found = await _find(settings, file_id)
-    return None if found is None else _view(found[1])
+    found = (await _rows(settings)).get(file_id.encode())
+    return None if found is None else _view(found)
 
 
 async def find(settings: Settings, filters: Filters) -> list[JobView]:
@@ -104,19 +108,15 @@ async def follow(settings: Settings, file_ids: Collection[str]) -> AsyncIterator
         await client.stop()
 
 
-async def _find(settings: Settings, file_id: str) -> tuple[int, bytes] | None:
-    """Partition and document of the file's job."""
-    key = file_id.encode()
-    return next(((number, held[key]) for number, held in (await _load(settings)).items() if key in held), None)
+async def documents(settings: Settings, *also: str) -> dict[int, changelog.Documents]:
+    """The topic of jobs as it is now, by partition. `also` are topics that have to be there, too."""
+    names = settings.topics.names
+    await require(settings.kafka, settings.topics, {names.jobs, *also})
+    return await changelog.load(settings.kafka, names.jobs, range(settings.topics.partitions))
 
 
 async def _rows(settings: Settings) -> dict[bytes, bytes]:
-    return {key: value for held in (await _load(settings)).values() for key, value in held.items()}
-
-
-async def _load(settings: Settings) -> dict[int, changelog.Documents]:
-    await require(settings.kafka, settings.topics, rights(settings)["gateway"].topics)
-    return await changelog.load(settings.kafka, settings.topics.names.jobs, range(settings.topics.partitions))
+    return {key: value for held in (await documents(settings)).values() for key, value in held.items()}
 
 
 def _view(value: bytes) -> JobView:

@@ -1,33 +1,27 @@
 """What an operator does after a topic was lost: docs/operate.md says when."""
 
-import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from aiokafka import TopicPartition
 
-from connectors.kafka import close, connect, producer, translated
 from rendercast import groups
 from rendercast import topics as admin
+from rendercast.jobs import documents
 from rendercast.rights import rights
 from rendercast.settings import Settings
-from schemas import Cancel, Check, Job, Track, utcnow
-from schemas.codec import decode_job, encode
+from schemas import Check, Job, Track, utcnow
+from schemas.codec import decode_job
 from schemas.errors import RejectRecord, StopProcess
-from schemas.headers import headers
-from streams.exactly_once import changelog
 
-Command = Track | Check | Cancel
+Command = Track | Check
 _LEAST_SECONDS = 1.0
 
 
 async def unfinished(settings: Settings, form: Literal["track", "check"]) -> list[Command]:
     """A command for each job that has not ended: to track it in each of its chats as it is, or to look at it."""
-    names = settings.topics.names
-    await admin.require(settings.kafka, settings.topics, {names.jobs})
-    rows = await changelog.load(settings.kafka, names.jobs, range(settings.topics.partitions))
     found: list[Command] = []
-    for value in (value for held in rows.values() for value in held.values()):
+    for value in (value for held in (await documents(settings)).values() for value in held.values()):
         try:
             job = decode_job(value)
         except RejectRecord as error:
@@ -47,28 +41,6 @@ def _tracks(job: Job) -> Iterator[Track]:
             upstream_generation_id=job.upstream_generation_id, user_id=job.user_id, chat=chat, prompt=job.prompt,
             deadline_seconds=left, estimate_seconds=job.estimate_seconds, issued_at=now,
         )  # fmt: skip
-
-
-async def send(settings: Settings, commands: Iterable[Command]) -> int:
-    """Write them, each to the partition where its file's job is; how many. The broker has them when this returns."""
-    names = settings.topics.names
-    await admin.require(settings.kafka, settings.topics, {names.jobs, names.commands})
-    rows = await changelog.load(settings.kafka, names.jobs, range(settings.topics.partitions))
-    partitions = {key: number for number, held in rows.items() for key in held}
-    client = await connect(producer(settings.kafka, "rendercast-jobs"), settings.kafka)
-    try:
-        with translated():
-            waiting = [
-                await client.send(
-                    names.commands, encode(each), key=each.file_id.encode(), headers=headers(each),
-                    partition=partitions.get(each.file_id.encode()),
-                )
-                for each in commands
-            ]  # fmt: skip
-            await asyncio.gather(*waiting)
-    finally:
-        await close(client)
-    return len(waiting)
 
 
 async def remake(settings: Settings, names: Collection[str]) -> None:

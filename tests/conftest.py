@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import postgres
 import pytest
-from harness import missing
+from harness import missing, require_java
 
 from rendercast import topics as admin
 from rendercast.broker.obtain import kafka as obtain_kafka
@@ -25,6 +25,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
             yield KafkaSettings(bootstrap_servers=servers)
     except StopProcess as error:
         missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def own_broker() -> None:
+    """For tests that kill a broker of their own."""
+    require_java()
 
 
 @pytest.fixture

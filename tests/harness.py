@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from brokers import arguments
+from rendercast.broker.local import can_run
 from rendercast.settings import kafka_variables
 from schemas.codec import encode
 from schemas.headers import headers
@@ -30,6 +31,12 @@ def missing(words: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(words)
     pytest.skip(words)
+
+
+def require_java() -> None:
+    """For a broker of a test's own, which it may kill or lock."""
+    if not can_run():
+        missing("a broker of the test's own needs Java 17 and Maven")
 
 
 def eventually(condition: Callable[[], T], seconds: float = 30, what: str = "") -> T:

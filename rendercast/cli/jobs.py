@@ -84,7 +84,7 @@ def _send(client: Any, make: Any) -> None:
         command = make()
     except ValidationError as error:
         raise click.UsageError(explain(error)) from error
-    finish(client.send(load(), command))
+    finish(client.send(load(), [command]))
     click.echo(encode(command))
 
 
@@ -125,7 +125,7 @@ def jobs_send() -> None:
     Empty lines are passed over.
     """
     settings = load()
-    from rendercast import rescue
+    from rendercast import jobs as client
     from schemas.codec import decode_command
 
     commands = []
@@ -136,7 +136,7 @@ def jobs_send() -> None:
             commands.append(decode_command(line))
         except RejectRecord as error:
             raise StopProcess(f"line {number}: {error}") from error
-    click.echo(f"sent: {finish(rescue.send(settings, commands))}")
+    click.echo(f"sent: {finish(client.send(settings, commands))}")
 
 
 @jobs.command("list")

@@ -1,5 +1,6 @@
 import pytest
-from integration.brokers.secure import SecureBroker, require_java
+from harness import require_java
+from integration.brokers.secure import SecureBroker
 
 
 @pytest.fixture(scope="module")

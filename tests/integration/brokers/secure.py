@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from harness import missing
 
-from rendercast.broker.local import LocalBroker, can_run, free_port
+from rendercast.broker.local import LocalBroker, free_port
 from rendercast.topics import admin
 from schemas.settings import KafkaSettings
 
@@ -186,11 +185,6 @@ class SecureBroker(LocalBroker):
             "kty": "RSA", "kid": "one", "use": "sig", "alg": "RS256",
             "n": _base64(numbers.n), "e": _base64(numbers.e),
         }  # fmt: skip
-
-
-def require_java() -> None:
-    if not can_run():
-        missing("a broker with TLS and SASL needs Java 17 and Maven")
 
 
 def _key() -> rsa.RSAPrivateKey:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from harness import Process, eventually, read
-from integration.brokers.secure import SecureBroker, require_java
+from harness import Process, eventually, read, require_java
+from integration.brokers.secure import SecureBroker
 
 from rendercast import topics as admin
 from rendercast.rights import PROCESSES, rights

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import uuid
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from httpx_sse import EventSource
 from connectors.gateway.gateway import Gateway
 from connectors.gateway.settings import GatewaySettings
 from rendercast import topics as admin
-from rendercast.broker.local import LocalBroker, can_run
+from rendercast.broker.local import LocalBroker
 from schemas import Job, utcnow
 from schemas.codec import decode_command, encode
 from schemas.errors import StopProcess
@@ -224,7 +223,7 @@ async def test_a_topic_that_is_made_anew_is_read_anew_and_readers_are_asked_to_c
         assert (await http.get("/api/jobs")).json() == {"jobs": [], "total": 0}
 
 
-@pytest.mark.skipif(not (can_run() or os.environ.get("CI")), reason="kills a broker of its own: needs Java and Maven")
+@pytest.mark.usefixtures("own_broker")
 async def test_while_kafka_is_away_the_gateway_says_so_and_afterwards_goes_on(tmp_path, file_id):
     with LocalBroker(tmp_path / "kafka") as broker:
         kafka, topics = KafkaSettings(bootstrap_servers=broker.bootstrap_servers), TopicSettings(partitions=2)

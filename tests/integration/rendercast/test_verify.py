@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from harness import eventually
 
-from rendercast.broker.local import can_run
 from rendercast.topics import admin
 
 COUNTS = (
@@ -98,11 +97,7 @@ def test_killed_frozen_rolled_scaled_and_rewound_processors_keep_every_promise(v
 
 
 @pytest.mark.timeout(180)
-def test_a_broker_that_is_killed_costs_nothing(verify, tmp_path):
-    if not can_run():
-        if os.environ.get("CI"):
-            pytest.fail("a broker to kill needs Java and Maven")
-        pytest.skip("a broker to kill needs Java and Maven")
+def test_a_broker_that_is_killed_costs_nothing(own_broker, verify, tmp_path):
     process = verify("--jobs", "60", "--seconds", "6", "--faults", "broker")
     assert process.wait(150) == 0, text(tmp_path, "err")[-3000:]
     found = report(tmp_path)

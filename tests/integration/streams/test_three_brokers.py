@@ -1,7 +1,6 @@
 """Three brokers, of which one after the other is killed: nothing is lost, nothing is told twice."""
 
 import asyncio
-import os
 import signal
 from collections import Counter
 
@@ -21,12 +20,10 @@ from integration.streams.support import (
 )
 
 from rendercast import topics as admin
-from rendercast.broker.local import LocalCluster, can_run
+from rendercast.broker.local import LocalCluster
 from schemas.settings import KafkaSettings, TopicSettings
 
-pytestmark = pytest.mark.skipif(
-    not (can_run() or os.environ.get("CI")), reason="kills brokers of its own: needs Java and Maven"
-)
+pytestmark = pytest.mark.usefixtures("own_broker")
 INTERNAL = ("__consumer_offsets", "__transaction_state")
 
 

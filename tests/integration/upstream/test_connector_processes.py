@@ -1,7 +1,6 @@
 """Connectors as processes, killed, stopped and joined by others while jobs run: every result is told."""
 
 import asyncio
-import os
 import random
 import re
 import signal
@@ -13,7 +12,7 @@ import pytest
 from harness import Process, eventually, read, send
 
 from rendercast import topics as admin
-from rendercast.broker.local import LocalBroker, can_run
+from rendercast.broker.local import LocalBroker
 from schemas import Watch, utcnow
 from schemas.codec import decode_observation
 from schemas.settings import KafkaSettings, TopicSettings
@@ -31,9 +30,7 @@ QUICK = {
 }  # fmt: skip
 
 
-needs_own_broker = pytest.mark.skipif(
-    not can_run() and "CI" not in os.environ, reason="needs a broker of its own: Java and Maven"
-)
+needs_own_broker = pytest.mark.usefixtures("own_broker")
 
 
 class Upstream:
