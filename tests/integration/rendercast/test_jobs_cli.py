@@ -105,7 +105,7 @@ def test_faust_itself_can_start_the_processor(kafka, topics, tmp_path):
 
         settings = Settings(kafka=kafka, topics=topics)
         command = Track(file_id=file_id, kind="video", issued_at=utcnow())
-        asyncio.run(jobs.send(settings, command))
+        asyncio.run(jobs.send(settings, [command]))
         eventually(lambda: asyncio.run(jobs.show(settings, file_id)), 40, "the worker has made the job")
     finally:
         worker.terminate()
