@@ -302,6 +302,7 @@ async def test_light_and_dark_follow_the_system_and_can_be_read(stand, open_page
     found = {}
     for scheme in ("light", "dark"):
         watched = await open_page(color_scheme=scheme)
+        await expect(watched.card(1).locator(".message")).to_have_text("words")
         found[scheme] = await watched.page.evaluate("""() => [document.body, document.querySelector("article .message")]
             .map((item) => getComputedStyle(item)).flatMap((style) => [style.backgroundColor, style.color])""")
     light, dark = ([_lightness(each) for each in found[scheme]] for scheme in ("light", "dark"))
