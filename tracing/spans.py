@@ -50,15 +50,19 @@ class Job(Protocol):
 
 
 class Tracing:
-    """Tells spans of jobs, and which headers records get. This one is off; `Told` is on."""
+    """Tells spans of sampled jobs to `put`, and which headers records get. Without `put` it is off."""
 
-    is_on: bool = False
-    headers: Describe = staticmethod(headers)
-    """The very function that is used without tracing: off costs nothing."""
+    def __init__(
+        self, headers: Describe = headers, ratio: float = 0, put: Callable[[Span], None] | None = None
+    ) -> None:
+        self.is_on = put is not None
+        self.headers = headers
+        self._ratio = ratio
+        self._put = put
 
-    def traces(self, job: Job) -> bool:  # noqa: ARG002 - for `Told`
+    def traces(self, job: Job) -> bool:
         """Whether spans of this job are told: a ratio decides by its trace's id."""
-        return False
+        return self._put is not None and is_sampled(root_span(job.file_id, job.generation).trace, self._ratio)
 
     def span(
         self,
@@ -78,38 +82,8 @@ class Tracing:
 
         `link` is a span of another trace that led to this one.
         """
-
-
-OFF = Tracing()
-
-
-class Told(Tracing):
-    """Hands the spans of sampled jobs to `put`."""
-
-    is_on = True
-
-    def __init__(self, headers: Describe, ratio: float, put: Callable[[Span], None]) -> None:
-        self.headers = headers
-        self._ratio = ratio
-        self._put = put
-
-    def traces(self, job: Job) -> bool:
-        return is_sampled(root_span(job.file_id, job.generation).trace, self._ratio)
-
-    def span(
-        self,
-        job: Job,
-        name: str,
-        start: datetime,
-        end: datetime,
-        attributes: Attributes = NONE,
-        *,
-        kind: Kind = "internal",
-        events: Sequence[Event] = (),
-        link: SpanId | None = None,
-        error: str | None = None,
-        is_root: bool = False,
-    ) -> None:
+        if self._put is None:
+            return
         root = root_span(job.file_id, job.generation)
         if not is_sampled(root.trace, self._ratio):
             return
@@ -118,6 +92,10 @@ class Told(Tracing):
         other = link if link is not None and link.trace != root.trace else None
         parent = None if is_root else root
         self._put(Span(own, parent, name, start, max(start, end), kind, named, events, other, error))
+
+
+OFF = Tracing()
+"""Records get the very headers that they get without tracing: off costs nothing."""
 
 
 def messaging(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from schemas.errors import StopProcess
 from schemas.headers import traced
 from tracing.settings import TracingSettings
-from tracing.spans import OFF, Told, Tracing
+from tracing.spans import OFF, Tracing
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def started(settings: TracingSettings, process: str) -> Iterator[Tracing]:
     sender = Otlp(settings, process)
     exporter = Exporter(sender.send, settings.queue_spans)
     try:
-        yield Told(traced(settings.ratio), settings.ratio, exporter.put)
+        yield Tracing(traced(settings.ratio), settings.ratio, exporter.put)
     finally:
         exporter.close()
         sender.close()

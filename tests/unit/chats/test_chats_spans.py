@@ -7,7 +7,7 @@ from connectors.chats.spans import tell_written
 from schemas import Artifact, ChatRef, Stored, utcnow
 from schemas.headers import traced
 from schemas.trace import root_span
-from tracing.spans import Told
+from tracing.spans import Tracing
 
 FILE = "998d1234-5678-4abc-8def-0123456789ab"
 NOW = utcnow()
@@ -28,7 +28,8 @@ def test_an_end_and_a_copy_are_spans_and_progress_and_what_was_refused_are_none(
     )  # fmt: skip
     records = [artifact(status="processing"), artifact(status="completed", outcome="completed"), copy, None]
     source = SimpleNamespace(topic="artifacts", partition=1, offset=2)
-    tell_written(Told(traced(1), 1, told.append), "the chat database", [Entry(source, each) for each in records], NOW)
+    tracing = Tracing(traced(1), 1, told.append)
+    tell_written(tracing, "the chat database", [Entry(source, each) for each in records], NOW)
     assert [each.name for each in told] == ["write artifact", "write copy"]
     assert {each.parent for each in told} == {root_span(FILE, "g")}
     assert {each.attributes["rendercast.store"] for each in told} == {"the chat database"}

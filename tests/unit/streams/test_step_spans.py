@@ -13,7 +13,7 @@ from schemas.trace import SpanId, root_span, traceparent
 from streams import spans
 from streams.rows import Rows
 from streams.step import Stepper
-from tracing.spans import Told
+from tracing.spans import Tracing
 
 FILE = "998d1234-5678-4abc-8def-0123456789ab"
 TOPICS = Topics()
@@ -31,7 +31,7 @@ class Processor:
 
     def __init__(self, ratio=1):
         self.rows, self.told, self.offset, self.effects = Rows(), [], 0, None
-        self.tracing = Told(traced(ratio), ratio, self.told.append)
+        self.tracing = Tracing(traced(ratio), ratio, self.told.append)
         self.stepper = Stepper(TOPICS, self.tracing.headers)
 
     def __call__(self, event, told=()):

@@ -7,7 +7,7 @@ from connectors.upstream.story import MOST, Story
 from schemas import Result
 from schemas.headers import traced
 from schemas.trace import root_span
-from tracing.spans import Told
+from tracing.spans import Tracing
 
 FILE = "998d1234-5678-4abc-8def-0123456789ab"
 
@@ -19,7 +19,7 @@ def told():
 
 @pytest.fixture
 def tracing(told):
-    return Told(traced(1), 1, told.append)
+    return Tracing(traced(1), 1, told.append)
 
 
 def test_a_story_keeps_so_many_events_and_counts_the_others(tracing, told, make_watch):
