@@ -1,5 +1,7 @@
 """The five processes and the simulator."""
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +16,15 @@ from tracing import Tracing, started
 
 
 def _start(process: str) -> Settings:
+    signal.signal(signal.SIGTERM, _leave)
     settings = load()
     logs.set_up(process, settings.log.level)
     return settings
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """Until the service hears signals itself there is nothing to end. As a container's first process it would ignore it."""
+    sys.exit(0)
 
 
 @contextmanager
