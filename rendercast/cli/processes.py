@@ -23,7 +23,7 @@ def _start(process: str) -> Settings:
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """Until the service hears signals itself there is nothing to end. As a container's first process it would ignore it."""
+    """Until the service hears signals itself, there is nothing to end. A container's first process ignores this one."""
     sys.exit(0)
 
 
