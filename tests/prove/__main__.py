@@ -21,7 +21,8 @@ from .mutations import MUTATIONS, Mutation
 from .runs import VANISHED, Run, is_on_kafka, run, time_for
 
 PROJECT = Path(__file__).parents[2]
-COPIED = ("schemas", "streams", "connectors", "rendercast", "tests", "pyproject.toml", "README.md")
+PACKAGES = ("schemas", "brokers", "tracing", "streams", "connectors", "rendercast")
+COPIED = (*PACKAGES, "tests", "pyproject.toml", "README.md")
 BROKER = "RENDERCAST_KAFKA__BOOTSTRAP_SERVERS"
 SECONDS_UNCHANGED = 600
 

@@ -44,8 +44,8 @@ def run(directory: Path, tests: Iterable[str], environment: Mapping[str, str], s
     tests = tuple(dict.fromkeys(tests))
     report = directory / "report.xml"
     report.unlink(missing_ok=True)
-    command = [
-        sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider",
+    command = [  # --tb=native: pytest's own parses sources, and Python 3.11 fails in that when it collects a coroutine
+        sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=native", "-p", "no:cacheprovider",
         "-o", "junit_family=xunit1", f"--junitxml={report}", f"--timeout={seconds * 0.8:.0f}", *tests,
     ]  # fmt: skip
     try:
