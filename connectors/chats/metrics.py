@@ -11,7 +11,9 @@ LAG_SECONDS = Gauge(
     "rendercast_chats_lag_seconds", "Age of the first record read and not yet in the database; 0 where there is none"
 )
 BATCH = Histogram(
-    "rendercast_chats_batch_records", "Records in one transaction", buckets=(1, 5, 20, 50, 100, 250, 500, 1_000, 10_000)
+    "rendercast_chats_batch_records",
+    "Records in one transaction",
+    buckets=(1, 5, 20, 50, 100, 250, 500, 1_000, 2_000, 10_000),
 )
 WRITE = Histogram(
     "rendercast_chats_write_seconds",

@@ -40,7 +40,7 @@ class ChatsSettings(Section):
     group_instance_id: str | None = Field(
         default=None, description="static membership: unique per process, kept over its restarts; they rejoin at once"
     )
-    batch_records: int = Field(default=500, ge=1, le=10_000, description="at most so many records in one transaction")
+    batch_records: int = Field(default=2_000, ge=1, le=10_000, description="at most so many records in one transaction")
     transaction_timeout_seconds: float = Field(default=20, gt=0, le=300, description="a longer one is rolled back")
     retry_wait_max_seconds: float = Field(default=5, gt=0, le=60, description="longest wait between two tries")
     session_timeout_seconds: float = Field(
