@@ -25,6 +25,9 @@ BY_CHART = {
 ALSO_SECRET = {("kafka", "sasl_username"), ("kafka", "oauth_client_id"), ("gateway", "jwt_public_key")}
 """Told in a Secret often enough; they may stand in `config`, too."""
 
+OURS = r"^(app\.kubernetes\.io/(name|instance|component|version|managed-by)|helm\.sh/chart)$"
+"""Labels that the chart gives by itself, and selects by."""
+
 Schema = dict[str, Any]
 
 
@@ -97,6 +100,7 @@ def definitions() -> Schema:
             oneOf=[{"required": ["secret"]}, {"required": ["configMap"]}],
         ),
         "strings": strings,
+        "labels": a("object", additionalProperties=a("string"), propertyNames={"not": {"pattern": OURS}}),
         "objects": objects,
         "count": a("integer", minimum=1),
         "seconds": a("integer", minimum=1),
@@ -137,7 +141,7 @@ POD: Schema = {
     "resources": ref("resources"),
     "serviceAccount": closed({"annotations": ref("strings")}),
     "egress": ref("objects"),
-    "podLabels": ref("strings"),
+    "podLabels": ref("labels"),
     "podAnnotations": ref("strings"),
     "nodeSelector": ref("strings"),
     "tolerations": ref("objects"),
@@ -159,6 +163,7 @@ GATEWAY: Schema = {
         {
             "type": a("string", enum=["ClusterIP", "NodePort", "LoadBalancer"]),
             "port": ref("port"),
+            "ipFamilyPolicy": a("string", enum=["", "SingleStack", "PreferDualStack", "RequireDualStack"]),
             "sessionAffinity": a("string", enum=["None", "ClientIP"]),
             "annotations": ref("strings"),
         }
@@ -193,7 +198,7 @@ PROCESSOR: Schema = {
 
 def schema() -> Schema:
     """The whole of it."""
-    monitor = {"enabled": a("boolean"), "labels": ref("strings")}
+    monitor = {"enabled": a("boolean"), "labels": ref("labels")}
     duration = a("string", pattern="^[0-9]+(ms|s|m)$")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -201,8 +206,8 @@ def schema() -> Schema:
         **closed(
             {
                 "global": a("object"),
-                "nameOverride": a("string"),
-                "fullnameOverride": a("string"),
+                "nameOverride": a("string", pattern=r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$"),
+                "fullnameOverride": a("string", pattern=r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$"),
                 "image": closed(
                     {
                         "repository": a("string", minLength=1),
@@ -218,7 +223,8 @@ def schema() -> Schema:
                 "files": ref("files"),
                 "pods": closed(
                     {
-                        "labels": ref("strings"),
+                        "listen": a("string", enum=["0.0.0.0", "::"]),
+                        "labels": ref("labels"),
                         "annotations": ref("strings"),
                         "nodeSelector": ref("strings"),
                         "tolerations": ref("objects"),
@@ -244,6 +250,7 @@ def schema() -> Schema:
                 "gateway": closed(GATEWAY),
                 "topicsJob": closed(JOB),
                 "migrationsJob": closed(JOB),
+                "toolbox": closed(POD),
                 "podDisruptionBudgets": closed({"enabled": a("boolean")}),
                 "networkPolicy": closed(
                     {
@@ -254,7 +261,7 @@ def schema() -> Schema:
                     }
                 ),
                 "podMonitor": closed({**monitor, "interval": duration, "scrapeTimeout": duration}),
-                "prometheusRule": closed(monitor),
+                "prometheusRule": closed({**monitor, "runbookUrl": a("string", pattern=r"^(https?://[^\s#{}\"']+)?$")}),
                 "dashboards": closed({**monitor, "namespace": a("string"), "annotations": ref("strings")}),
                 "keda": closed({"prometheus": a("string", pattern="^(https?://.+)?$"), "authentication": a("string")}),
                 "strimzi": closed(

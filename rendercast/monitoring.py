@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics` of a process, from a thread: they answer while the event loop is busy."""
 
+import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -38,6 +39,16 @@ class Monitoring:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     monitoring: Monitoring
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            # "::" is then every address of both families, whatever the machine's default
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 class _Handler(BaseHTTPRequestHandler):

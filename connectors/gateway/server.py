@@ -121,7 +121,8 @@ class HttpServer:
         host, port = self._settings.host, self._settings.port
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
+            both = host == "::" and socket.has_dualstack_ipv6()
+            opened = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
         except OSError as error:
             raise StopProcess(
                 f"cannot listen on {host}:{port} (RENDERCAST_GATEWAY__HOST, RENDERCAST_GATEWAY__PORT): {error}",

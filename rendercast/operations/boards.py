@@ -33,9 +33,9 @@ SPANS = Panel(
 OVERVIEW = Dashboard("overview", "overview", (
     Row("Objectives", (
         Panel("Jobs that missed their deadline, 1 h", "percentunit",
-              {"rendercast:deadline_missed:ratio_rate1h": ""}, number=True, words="1 % is allowed."),
+              {"max(rendercast:deadline_missed:ratio_rate1h)": ""}, number=True, words="1 % is allowed."),
         Panel("Results announced after 5 s, 1 h", "percentunit",
-              {"rendercast:announced_late:ratio_rate1h": ""}, number=True, words="1 % is allowed."),
+              {"max(rendercast:announced_late:ratio_rate1h)": ""}, number=True, words="1 % is allowed."),
         Panel("Unfinished jobs", "short", {"sum(rendercast_processor_unfinished_jobs)": ""}, number=True),
         Panel("Oldest unfinished job", "s", {"max(rendercast_processor_oldest_unfinished_seconds)": ""}, number=True),
         Panel("Past their deadline", "short", {"sum(rendercast_processor_overdue_jobs)": ""}, number=True),

@@ -1,5 +1,6 @@
 """The Grafana dashboards, as data: what they show, and the JSON that Grafana reads."""
 
+import re
 from typing import Any, Literal, NamedTuple
 
 Unit = Literal["s", "short", "ops", "percentunit", "bytes", "none"]
@@ -34,6 +35,11 @@ PANELS_WIDE = 24
 HEIGHT = {True: 5, False: 8}
 RATE = "$__rate_interval"
 
+SCOPE = ("cluster", "namespace", "release")
+"""What tells releases apart, in the order of choosing. What has no such label is in "All"."""
+
+_SELECTOR = re.compile(r"\b(rendercast[\w:]*|ALERTS)\b(?:\{([^}]*)\})?")
+
 
 def rate(metric: str, by: str = "", where: str = "") -> str:
     """Events a second, by labels."""
@@ -50,6 +56,15 @@ def quantile(share: float, histogram: str, by: str = "") -> str:
 def quantiles(histogram: str) -> dict[str, str]:
     """The middle and the slow end."""
     return {quantile(0.5, histogram): "half", quantile(0.99, histogram): "99 %"}
+
+
+def scoped(expression: str) -> str:
+    """The same, of the releases that are chosen on the page."""
+    return _SELECTOR.sub(lambda found: found[1] + _chosen(SCOPE, found[2]), expression)
+
+
+def _chosen(labels: tuple[str, ...], more: str | None) -> str:
+    return "{" + ", ".join([*([more] if more else []), *(f'{label}=~"${label}"' for label in labels)]) + "}"
 
 
 def as_json(dashboard: Dashboard) -> dict[str, Any]:
@@ -83,10 +98,31 @@ def as_json(dashboard: Dashboard) -> dict[str, Any]:
              "includeVars": True, "keepTime": True}
         ],
         "templating": {
-            "list": [{"name": "source", "label": "Data source", "type": "datasource", "query": "prometheus"}]
+            "list": [
+                {"name": "source", "label": "Data source", "type": "datasource", "query": "prometheus"},
+                *(_variable(label, SCOPE[:place]) for place, label in enumerate(SCOPE)),
+            ]
         },
         "panels": panels,
     }  # fmt: skip
+
+
+def _variable(label: str, chosen_before: tuple[str, ...]) -> dict[str, Any]:
+    """A choice among a label's values; "All", which is first, matches what has no such label, too."""
+    ours = _chosen(chosen_before, '__name__=~"rendercast_.+"')
+    return {
+        "name": label,
+        "label": label.capitalize(),
+        "type": "query",
+        "datasource": {"type": "prometheus", "uid": "${source}"},
+        "query": {"query": f"label_values({ours}, {label})", "refId": label},
+        "refresh": 2,
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": ["All"], "value": ["$__all"]},
+    }
 
 
 def _panel(panel: Panel, number: int, grid: dict[str, int]) -> dict[str, Any]:
@@ -101,7 +137,7 @@ def _panel(panel: Panel, number: int, grid: dict[str, int]) -> dict[str, Any]:
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": _STAT if panel.number else _CURVES,
         "targets": [
-            {"refId": chr(ord("A") + place), "datasource": source, "expr": expression, "legendFormat": legend}
+            {"refId": chr(ord("A") + place), "datasource": source, "expr": scoped(expression), "legendFormat": legend}
             for place, (expression, legend) in enumerate(panel.shown.items())
         ],
     }

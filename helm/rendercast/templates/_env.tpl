@@ -52,7 +52,7 @@ files:
 
 {{/*
 Every RENDERCAST_… variable of a process, into `into`. First what the chart itself knows of Kafka's users, then the values for
-all, then the process's own, then what the pod decides.
+all, then what it borrows (each lender's own of one section), then the process's own, then what the pod decides.
 */}}
 {{- define "rendercast.environment" -}}
 {{- $into := .into -}}{{- $sections := .facts.sections -}}
@@ -60,8 +60,12 @@ all, then the process's own, then what the pod decides.
 {{- $user := include "rendercast.kafkaUser" . | fromYaml -}}
 {{- $layers := list
   (dict "config" (dict "kafka" $user.config) "secrets" (dict "kafka" $user.secrets))
-  (dict "config" .root.Values.config "secrets" .root.Values.secrets)
-  (dict "config" $own.config "secrets" $own.secrets) -}}
+  (dict "config" .root.Values.config "secrets" .root.Values.secrets) -}}
+{{- range .facts.borrows -}}
+{{- $lender := index $.root.Values .from -}}
+{{- $layers = append $layers (dict "config" (pick ($lender.config | default dict) .section) "secrets" (pick ($lender.secrets | default dict) .section)) -}}
+{{- end -}}
+{{- $layers = append $layers (dict "config" $own.config "secrets" $own.secrets) -}}
 {{- range $layer := $layers -}}
 {{- range $section := $sections -}}
 {{- $prefix := printf "RENDERCAST_%s__" (upper $section) -}}
@@ -93,13 +97,13 @@ all, then the process's own, then what the pod decides.
 {{- end }}
 {{- if .monitored }}
 - name: RENDERCAST_MONITORING__HOST
-  value: "0.0.0.0"
+  value: {{ .root.Values.pods.listen | default "0.0.0.0" | quote }}
 - name: RENDERCAST_MONITORING__PORT
   value: "9464"
 {{- end }}
 {{- if eq .component "gateway" }}
 - name: RENDERCAST_GATEWAY__HOST
-  value: "0.0.0.0"
+  value: {{ .root.Values.pods.listen | default "0.0.0.0" | quote }}
 - name: RENDERCAST_GATEWAY__PORT
   value: "8080"
 {{- end }}
@@ -139,9 +143,14 @@ all, then the process's own, then what the pod decides.
 {{- range $section := .facts.sections -}}
 {{- $files := concat
   (eq $section "kafka" | ternary ($user.files | default list) list)
-  (dig $section list ($.root.Values.files | default dict) | default list)
-  (dig $section list ($own.files | default dict) | default list) -}}
-{{- if $files -}}{{- $_ := set $found $section $files -}}{{- end -}}
+  (dig $section list ($.root.Values.files | default dict) | default list) -}}
+{{- range $.facts.borrows -}}
+{{- if eq .section $section -}}
+{{- $files = concat $files (dig $section list ((index $.root.Values .from).files | default dict) | default list) -}}
+{{- end -}}
+{{- end -}}
+{{- $files = concat $files (dig $section list ($own.files | default dict) | default list) -}}
+{{- if $files -}}{{- $_ := set $found $section (uniq $files) -}}{{- end -}}
 {{- end -}}
 {{- toYaml $found -}}
 {{- end -}}

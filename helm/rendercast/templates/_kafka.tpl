@@ -36,6 +36,16 @@ gateway:
   write: [commands]
 {{- end -}}
 
+{{/* A group's name: the value of its setting, below the prefix unless it is told whole. Takes environment, prefix, group. */}}
+{{- define "rendercast.group" -}}
+{{- $name := get .environment .group.setting -}}
+{{- if and .group.whole $name -}}
+{{ $name }}
+{{- else -}}
+{{ .prefix }}{{ $name | default .group.default }}
+{{- end -}}
+{{- end -}}
+
 {{- define "rendercast.strimziMetadata" -}}
 {{- with .Values.strimzi.namespace }}
 namespace: {{ . }}

@@ -21,7 +21,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "rendercast.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "rendercast.selector" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | regexFind "^.*[a-zA-Z0-9]" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
@@ -88,14 +88,48 @@ topics:
   args: [topics, apply]
   sections: [kafka, topics, log]
   egress: [kafka]
+  once: true
   stop: 10
 {{- end }}
-{{- if and .Values.migrationsJob.enabled .Values.chatSink.enabled }}
+{{- $gateway := and .Values.gateway.enabled .Values.gateway.chats }}
+{{- if and .Values.migrationsJob.enabled (or .Values.chatSink.enabled $gateway) }}
 migrations:
   values: migrationsJob
   args: [db, upgrade]
   sections: [log, chats]
+  borrows: [{section: chats, from: {{ .Values.chatSink.enabled | ternary "chatSink" "gateway" }}}]
   egress: [database]
+  once: true
+  stop: 10
+{{- end }}
+{{- end -}}
+
+{{/* A pod to run commands in by hand: it has the settings of all processes that are enabled, and may reach what they reach. */}}
+{{- define "rendercast.toolbox" -}}
+{{- if .Values.toolbox.enabled }}
+{{- $sections := list "kafka" "topics" "log" }}
+{{- $borrows := list }}
+{{- $egress := list "kafka" }}
+{{- $of := dict "connector" "connector" "processor" "processor" "chat-sink" "chats" "storage-sink" "storage" "gateway" "gateway" }}
+{{- range $component, $facts := include "rendercast.components" . | fromYaml }}
+{{- if (index $.Values $facts.values).enabled }}
+{{- $sections = concat $sections $facts.sections }}
+{{- $egress = concat $egress $facts.egress }}
+{{- $borrows = append $borrows (dict "section" (get $of $component) "from" $facts.values) }}
+{{- end }}
+{{- end }}
+{{- if and (has "chats" $sections) (not .Values.chatSink.enabled) }}
+{{- $borrows = append $borrows (dict "section" "chats" "from" "gateway") }}
+{{- end }}
+{{- if and (has "connector" $sections) (not .Values.connector.enabled) }}
+{{- $borrows = append $borrows (dict "section" "connector" "from" "gateway") }}
+{{- end }}
+toolbox:
+  values: toolbox
+  command: [sleep, infinity]
+  sections: {{ without (uniq $sections) "tracing" | toJson }}
+  borrows: {{ $borrows | toJson }}
+  egress: {{ uniq $egress | toJson }}
   stop: 10
 {{- end }}
 {{- end -}}

@@ -35,7 +35,7 @@ spec:
     seccompProfile:
       type: RuntimeDefault
   terminationGracePeriodSeconds: {{ add $preStop .facts.stop 10 }}
-  {{- if not .monitored }}
+  {{- if .facts.once }}
   restartPolicy: Never
   {{- end }}
   {{- with $own.priorityClassName | default $shared.priorityClassName }}
@@ -71,7 +71,12 @@ spec:
     - name: {{ .component }}
       image: {{ include "rendercast.image" $root | quote }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-      args: {{ toJson .facts.args }}
+      {{- with .facts.command }}
+      command: {{ toJson . }}
+      {{- end }}
+      {{- with .facts.args }}
+      args: {{ toJson . }}
+      {{- end }}
       securityContext:
         allowPrivilegeEscalation: false
         readOnlyRootFilesystem: true

@@ -149,12 +149,23 @@ BARE = merged(
         **{each: {"enabled": False} for each in ("connector", "chatSink", "storageSink", "topicsJob", "migrationsJob")},
     },
 )
+TOOLBOX = merged(
+    STRIMZI,
+    {
+        "toolbox": {"enabled": True},
+        "pods": {"listen": "::"},
+        "gateway": {"chats": True, "service": {"ipFamilyPolicy": "PreferDualStack"}},
+        "chatSink": {"enabled": False},
+        "prometheusRule": {"enabled": True, "runbookUrl": "https://docs.example.com/alerts.md"},
+    },
+)
 VARIANTS = {
     "minimal": MINIMAL,
     "everything": EVERYTHING,
     "strimzi": STRIMZI,
     "strimzi-tls": STRIMZI_TLS,
     "bare": BARE,
+    "toolbox": TOOLBOX,
 }
 
 

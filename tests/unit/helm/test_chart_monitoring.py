@@ -1,7 +1,21 @@
 """What Prometheus, Grafana and the autoscalers are told."""
 
+import re
+
 import pytest
-from unit.helm.charts import EVERYTHING, FOLDER, MINIMAL, NAMESPACE, PROCESSES, container, merged, of_kind, pods
+from unit.helm.charts import (
+    EVERYTHING,
+    FOLDER,
+    MINIMAL,
+    NAMESPACE,
+    PROCESSES,
+    TOOLBOX,
+    container,
+    merged,
+    of_kind,
+    pods,
+)
+from unit.operations.rules import SCOPE
 
 METRICS = {
     "connector": "connectors/upstream/metrics.py",
@@ -38,6 +52,40 @@ def test_the_pod_monitor_finds_every_process_and_no_job(chart):
     assert endpoint["path"] == "/metrics"
     for name in found:
         assert endpoint["port"] in {port["name"] for port in container(pods(objects)[name])["ports"]}
+
+
+def test_what_tells_releases_apart_is_given_to_every_series(chart):
+    """`namespace` is given by the operator, `cluster` by the configuration of a Prometheus that has several."""
+    (monitor,) = [each for each in chart.objects(EVERYTHING) if each["kind"] == "PodMonitor"]
+    given = {"cluster", "namespace"}
+    for each in monitor["spec"]["podMetricsEndpoints"][0]["relabelings"]:
+        given.add(each["targetLabel"])
+        (source,) = each["sourceLabels"]
+        (label,) = [
+            label
+            for label in monitor["spec"]["selector"]["matchLabels"]
+            if f"__meta_kubernetes_pod_label_{re.sub(r'[^a-zA-Z0-9_]', '_', label)}" == source
+        ]
+        pod = pods(chart.objects(EVERYTHING, release="one"))["gateway"]
+        assert pod["metadata"]["labels"][label] == "one", "a label that has the release's name"
+    assert given == set(SCOPE)
+
+
+def rules(chart, values):
+    (found,) = [each for each in chart.objects(values) if each["kind"] == "PrometheusRule"]
+    return [rule for group in found["spec"]["groups"] for rule in group["rules"]]
+
+
+def test_an_alert_links_to_its_section_of_the_page_that_is_named(chart):
+    for rule in rules(chart, TOOLBOX):
+        if "alert" in rule:
+            section = rule["alert"].lower()
+            assert rule["annotations"]["runbook_url"] == f"https://docs.example.com/alerts.md#{section}"
+            assert "runbook" not in rule["annotations"]
+    plain = [rule["annotations"] for rule in rules(chart, EVERYTHING) if "alert" in rule]
+    assert len(plain) > 15
+    assert all(each["runbook"].startswith("docs/alerts.md#") for each in plain), "where no page is named: the file"
+    assert not any("runbook_url" in each for each in plain), "what is no address is not called one"
 
 
 def test_nothing_of_an_operator_is_made_unless_it_is_asked_for(chart):

@@ -8,7 +8,17 @@ from unit.helm.charts import BARE, EVERYTHING, FOLDER, JOBS, MINIMAL, PROCESSES,
 
 from connectors.gateway.static import FILES
 
-INSIDE = ("10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "127.0.0.1", "100.64.0.1")
+INSIDE = (
+    "10.1.2.3",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "169.254.169.254",
+    "127.0.0.1",
+    "100.64.0.1",
+    "fd00::1",
+    "fe80::1",
+)
 OUTSIDE = ("8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111")
 
 
@@ -84,6 +94,15 @@ def test_no_rule_opens_everything(chart):
         for rule in [*each["spec"]["egress"], *each["spec"].get("ingress", ())]:
             assert rule["ports"]
             assert rule.get("to") or rule.get("from")
+
+
+@pytest.mark.parametrize("outside", [{"ports": []}, {"to": []}, None], ids=["no port", "nobody", "nothing"])
+def test_what_is_left_empty_opens_nothing(chart, outside):
+    """To Kubernetes no ports are all of them, and nobody is everybody."""
+    found = policies(chart, merged(MINIMAL, {"networkPolicy": {"outside": outside}}))
+    for each in found.values():
+        assert not any(reaches(each, address) for address in OUTSIDE)
+        assert all(rule["ports"] and rule["to"] for rule in each["spec"]["egress"])
 
 
 def test_calls_come_in_only_to_the_gateway_and_scrapes_only_from_monitoring(chart):

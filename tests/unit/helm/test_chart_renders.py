@@ -1,6 +1,7 @@
 """What comes out, for several values: as Kubernetes and the operators would take it."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from unit.helm.charts import (
     PROCESSES,
     STRIMZI,
     STRIMZI_TLS,
+    TOOLBOX,
     VARIANTS,
     Chart,
     Refused,
@@ -79,6 +81,13 @@ def test_every_object_has_a_name_of_its_own_that_kubernetes_takes(chart, values)
         )
 
 
+@pytest.mark.parametrize("tag", ["0.1.0", "1.0_", f"{'a' * 62}-b", f"{'a' * 60}...b"])
+def test_any_tag_of_an_image_makes_a_label_that_kubernetes_takes(chart, tag):
+    for each in chart.objects(merged(MINIMAL, {"image": {"tag": tag}})):
+        label = each["metadata"]["labels"]["app.kubernetes.io/version"]
+        assert re.fullmatch(r"[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?", label), label
+
+
 @pytest.mark.parametrize("component", PROCESSES)
 def test_a_process_that_is_disabled_leaves_nothing_behind(chart, component):
     values = merged(EVERYTHING, STRIMZI, {PROCESSES[component]: {"enabled": False}})
@@ -95,6 +104,10 @@ def test_jobs_run_where_they_are_needed(chart):
     assert jobs(MINIMAL) == {"rendercast-topics", "rendercast-migrations"}
     assert jobs(STRIMZI) == {"rendercast-migrations"}, "Strimzi makes the topics"
     assert jobs(merged(MINIMAL, {"chatSink": {"enabled": False}})) == {"rendercast-topics"}
+    only_the_gateway = {"chatSink": {"enabled": False}, "gateway": {"chats": True}}
+    assert jobs(merged(MINIMAL, only_the_gateway)) == {"rendercast-topics", "rendercast-migrations"}
+    none = merged(MINIMAL, only_the_gateway, {"gateway": {"enabled": False}})
+    assert jobs(none) == {"rendercast-topics"}, "nobody uses the chat database"
     assert jobs(BARE) == set()
 
 
@@ -159,3 +172,5 @@ def test_the_notes_warn_of_a_gateway_that_lets_everybody_in(tools, tmp_path):
     assert "https://render.example.com/" in told(EVERYTHING)
     assert "events-cluster-ca-cert" in told(STRIMZI_TLS), "secrets of another namespace have to be copied"
     assert "events-cluster-ca-cert" not in told(STRIMZI)
+    assert "exec deployment/rendercast-toolbox -- rendercast doctor" in told(TOOLBOX)
+    assert "toolbox" not in told(MINIMAL)

@@ -12,6 +12,7 @@ from unit.helm.charts import (
     PROCESSES,
     STRIMZI,
     STRIMZI_TLS,
+    TOOLBOX,
     container,
     environment,
     merged,
@@ -82,6 +83,41 @@ def test_values_arrive_as_they_were_meant(chart, monkeypatch):
     gateway = loaded(monkeypatch, found["gateway"])
     assert gateway.gateway.cors_origins == ("https://app.example.com",)
     assert (gateway.gateway.host, gateway.gateway.port, gateway.monitoring.port) == ("0.0.0.0", 8080, 9464)
+
+
+def test_processes_listen_where_the_values_say(chart, monkeypatch):
+    for values, address in ((MINIMAL, "0.0.0.0"), (TOOLBOX, "::")):
+        found = pods(chart.objects(values))
+        for process in PROCESSES.keys() & found.keys():
+            settings = loaded(monkeypatch, found[process])
+            assert settings.monitoring.host == address, process
+            assert process != "gateway" or settings.gateway.host == address
+    services = {each["metadata"]["name"]: each["spec"] for each in chart.objects(TOOLBOX) if each["kind"] == "Service"}
+    assert services["rendercast-gateway"]["ipFamilyPolicy"] == "PreferDualStack"
+    services = {each["metadata"]["name"]: each["spec"] for each in chart.objects(MINIMAL) if each["kind"] == "Service"}
+    assert "ipFamilyPolicy" not in services["rendercast-gateway"], "the cluster's own"
+
+
+@pytest.mark.parametrize("lender", ["chatSink", "gateway"])
+def test_the_migrations_are_of_the_database_and_layout_that_the_process_uses(chart, lender):
+    reference = {"name": "own", "key": "url"}
+    own = {
+        "secrets": {"chats": {"url": reference}},
+        "config": {"chats": {"layout": "/etc/rendercast/chats/layout.toml"}},
+        "files": {"chats": [{"configMap": "layout"}]},
+        "egress": [{"ports": [{"protocol": "TCP", "port": 6432}], "to": [{"podSelector": {}}]}],
+    }
+    switches = {"gateway": {"chats": lender == "gateway"}, "chatSink": {"enabled": lender == "chatSink"}}
+    objects = chart.objects(merged(MINIMAL, switches, {lender: own}))
+    process, job = (pods(objects)[name] for name in ({"chatSink": "chat-sink"}.get(lender, lender), "migrations"))
+    for name in ("RENDERCAST_CHATS__URL", "RENDERCAST_CHATS__LAYOUT"):
+        assert environment(job)[name] == environment(process)[name]
+    assert environment(job)["RENDERCAST_CHATS__URL"] == {"secretKeyRef": reference}
+    assert "/etc/rendercast/chats" in {each["mountPath"] for each in container(job)["volumeMounts"]}
+    (policy,) = [
+        each for each in objects if each["kind"] == "NetworkPolicy" and each["metadata"]["name"].endswith("migrations")
+    ]
+    assert own["egress"][0] in policy["spec"]["egress"]
 
 
 def test_a_process_can_have_settings_of_its_own_on_top(chart):

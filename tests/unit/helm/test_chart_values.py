@@ -6,7 +6,7 @@ import runpy
 
 import pytest
 import yaml
-from unit.helm.charts import BARE, FOLDER, MINIMAL, STRIMZI, Refused, merged
+from unit.helm.charts import BARE, FOLDER, MINIMAL, PROCESSES, STRIMZI, Refused, merged
 
 WRITER = runpy.run_path(str(FOLDER.parent / "values_schema.py"))
 VALUES = yaml.safe_load((FOLDER / "values.yaml").read_text())
@@ -14,6 +14,9 @@ VALUES = yaml.safe_load((FOLDER / "values.yaml").read_text())
 
 def test_the_schema_is_what_the_code_says():
     assert (FOLDER / "values.schema.json").read_text() == WRITER["text"](), "settings have changed: run `make chart`"
+
+
+EACH_ITS_KAFKA = {each: {"config": {"kafka": {"bootstrap_servers": "kafka:9092"}}} for each in PROCESSES.values()}
 
 
 def nested(path, value):
@@ -61,6 +64,15 @@ def nested(path, value):
         ("networkPolicy.kafka.ports", ["9092"], "/networkPolicy/kafka/ports/0"),
         ("podMonitor.interval", "often", "/podMonitor/interval"),
         ("strimzi.users.authentication", "plain", "/strimzi/users/authentication"),
+        ("pods.listen", "127.0.0.1", "/pods/listen"),
+        ("gateway.service.ipFamilyPolicy", "Dual", "/gateway/service/ipFamilyPolicy"),
+        ("prometheusRule.runbookUrl", "docs/alerts.md", "/prometheusRule/runbookUrl"),
+        ("prometheusRule.runbookUrl", "https://docs.example.com/alerts.md#", "/prometheusRule/runbookUrl"),
+        ("toolbox.replicas", 2, "replicas"),
+        ("nameOverride", "Foo Bar", "/nameOverride"),
+        ("fullnameOverride", "1.render", "/fullnameOverride"),
+        ("pods.labels", {"app.kubernetes.io/instance": "other"}, "app.kubernetes.io/instance"),
+        ("connector.podLabels", {"app.kubernetes.io/component": "other"}, "app.kubernetes.io/component"),
     ],
 )
 def test_a_bad_value_is_refused_and_named(chart, path, value, field):
@@ -85,6 +97,12 @@ def test_a_bad_value_is_refused_and_named(chart, path, value, field):
         ({"processor": {"config": {"topics": {"prefix": "other."}}}}, "processor.config.topics"),
         ({"networkPolicy": {"kafka": {"to": []}}}, "networkPolicy.kafka: needs to and ports"),
         ({"networkPolicy": {"database": {"ports": []}}}, "networkPolicy.database: needs to and ports"),
+        ({"networkPolicy": {"dns": {"to": []}}}, "networkPolicy.dns: needs to"),
+        ({"networkPolicy": {"dns": None, "kafka": None}}, "networkPolicy.kafka: needs to and ports"),
+        ({"gateway": {"ingress": {"enabled": True}}}, "gateway.ingress.hosts: needs at least one"),
+        ({"topicsJob": {"config": {"topics": {"partitions": 8}}}}, "topicsJob.config.topics"),
+        ({"toolbox": {"enabled": True, "config": {"topics": {"prefix": "a."}}}}, "toolbox.config.topics"),
+        ({"config": {"kafka": None}, **EACH_ITS_KAFKA}, "config.kafka.bootstrap_servers: needed by the topics, too"),
         (
             {"chatSink": {"enabled": False}, "secrets": {"chats": None}, "gateway": {"chats": True}},
             "secrets.chats.url: needed by the gateway",
@@ -95,6 +113,13 @@ def test_values_that_do_not_fit_together_are_refused_with_the_reason(chart, valu
     with pytest.raises(Refused) as told:
         chart.text(merged(MINIMAL, values))
     assert words in str(told.value)
+
+
+@pytest.mark.parametrize("release", ["1render", "my.render"])
+def test_a_release_that_no_service_can_be_called_after_is_told_so(chart, release):
+    with pytest.raises(Refused, match="fullnameOverride: needed"):
+        chart.text(MINIMAL, release=release)
+    chart.text(merged(MINIMAL, {"fullnameOverride": "render"}), release=release)
 
 
 def test_a_gateway_needs_a_key_to_check_tokens_with_or_the_word_off(chart):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from promtool import promtool
-from unit.operations.rules import ALERTS, Case, alerts, told
+from unit.operations.rules import ALERTS, SICK, Case, alerts, ask, placed, told, told_among_neighbours
 
 DOCS = Path(__file__).parents[3] / "docs"
+WHOSE = "{{ with $labels.release }}{{ $labels.namespace }}/{{ . }}: {{ end }}"
 PARTS = ("**Means.**", "**Look at.**", "**Do.**", "**Do not.**")
 
 COMPLETED = 'rendercast_processor_outcomes_total{outcome="completed", source="sse", late="false"}'
@@ -73,6 +74,7 @@ CASES = [
     Case("RendercastProcessMissing", "20m", 0, GENERATING | {WATCHES % "b": "4x40"}),
     Case("RendercastProcessMissing", "20m", 0, GENERATING),  # no connector ever was
     Case("RendercastProcessorRestarts", "20m", 1, {STARTED: "1 1 1 2 2 2 3 3 3 4x30", HELD: "8x40"}),
+    Case("RendercastProcessorRestarts", "20m", 0, {STARTED: "1 1 1 2 2 2 3 3 3 4x30"}),  # no processor
     Case("RendercastProcessorRestarts", "20m", 0, {STARTED: "1 1 1 2 2 2 2 2 2 2x30", HELD: "8x40"}),
     Case("RendercastProcessorLag", "10m", 1, {LAG: "70x40"}),
     Case("RendercastProcessorLag", "10m", 0, {LAG: "50x40"}),
@@ -81,11 +83,13 @@ CASES = [
     Case("RendercastJobsOverdue", "10m", 0, processor(longest_overdue_seconds="3x40")),
     Case("RendercastEvidenceLost", "10m", 1, processor(holes_total="0x5 7x40")),
     Case("RendercastEvidenceLost", "40m", 0, processor(holes_total="0x5 7x60")),
+    Case("RendercastEvidenceLost", "10m", 0, processor(holes_total="0x60")),
     Case("RendercastEvidenceLost", "10m", 1, processor(holes_total="_x5 7x40")),  # before it was scraped at all
     Case("RendercastEvidenceLost", "40m", 0, processor(holes_total="_x5 7x60")),
     Case("RendercastDeadLetters", "10m", 1, {DEAD: "_x5 1x40"}),  # the first ever
     Case("RendercastDeadLetters", "30m", 1, {DEAD: "3x25 4x40"}),
     Case("RendercastDeadLetters", "30m", 0, {DEAD: "3x60"}),
+    Case("RendercastDeadLetters", "30m", 2, {DEAD: "3x25 4x40"} | upstream(dead_letters_total="0x25 1x40")),
     Case("RendercastDeadLetters", "30m", 0, {DEAD: "3x25 0x60"}),  # a restart
     Case("RendercastDeadLetters", "36m", 0, {DEAD: "3x20 stale 3x60"}),  # it was not scraped for a moment
     Case("RendercastTokenRefused", "10m", 1, upstream(token_refused="1x40")),
@@ -121,6 +125,48 @@ def test_an_alert_fires_when_it_should_and_is_silent_when_not(name, tmp_path):
     assert told(mine, tmp_path) == ""
 
 
+def pairs(name):
+    """Each case that fires, beside the first that is silent at that moment."""
+    mine = [case for case in CASES if case.alert == name]
+    for sick in mine:
+        wells = [well for well in mine if not well.firing and well.at == sick.at and well.labels in ("", sick.labels)]
+        if sick.firing and wells:
+            yield sick, wells[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_that_is_well_neither_hides_nor_shares_the_trouble_of_another(name, tmp_path):
+    found = list(pairs(name))
+    assert {rule["labels"].get("window") for rule in alerts() if rule["alert"] == name} == {
+        (re.findall(r'"(\w+)"', sick.labels) or [None])[0] for sick, _ in found
+    }
+    assert told_among_neighbours(found, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "whose"),
+    [(SICK, "video/one: "), ({"namespace": "video"}, ""), ({}, "")],
+    ids=["release", "older", "none"],
+)
+def test_an_alert_says_whose_it_is(labels, whose, tmp_path):
+    [rule] = [rule for rule in alerts() if rule["alert"] == "RendercastJobsOverdue"]
+    expected = {
+        "exp_labels": {**rule["labels"], **labels},
+        "exp_annotations": {
+            "summary": f"{whose}Jobs are past their deadline and have not ended",
+            "description": "The first of them for 12m 10s.",
+            "runbook": rule["annotations"]["runbook"],
+        },
+    }
+    series = placed(processor(longest_overdue_seconds="130+60x40"), labels)
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [{"eval_time": "10m", "alertname": rule["alert"], "exp_alerts": [expected]}],
+    }
+    assert ask(rule["alert"], [test], tmp_path) == ""
+
+
 def test_each_window_of_a_burn_rate_has_its_case():
     windows = {(rule["alert"], rule["labels"]["window"]) for rule in alerts() if "window" in rule["labels"]}
     fired = {(case.alert, match[1]) for case in CASES if case.firing and (match := re.search(r'"(\w+)"', case.labels))}
@@ -135,8 +181,9 @@ def test_promtool_finds_nothing_wrong_with_the_rules():
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"] + rule["labels"].get("window", ""))
 def test_an_alert_tells_how_bad_it_is_and_where_to_read_on(rule):
     assert rule["labels"]["severity"] in ("critical", "warning")
-    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
+    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+    assert rule["annotations"]["summary"].startswith(WHOSE)
+    assert rule["annotations"]["runbook"] == f"docs/alerts.md#{rule['alert'].lower()}"
 
 
 def test_every_alert_has_a_section_with_its_four_parts_and_no_section_is_without_an_alert():

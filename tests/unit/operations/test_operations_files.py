@@ -7,15 +7,17 @@ import sys
 import pytest
 import yaml
 from promtool import promtool
+from unit.operations import rules
 from unit.operations.rules import groups
 
 from rendercast.operations.__main__ import CHECKOUT, HOME, generated, stale
 from rendercast.operations.boards import DASHBOARDS
 from rendercast.operations.catalogue import GENERATING, ROOMS, Metric, metrics, series
+from rendercast.operations.dashboards import SCOPE, as_json, scoped
 
 RECORDED = {rule["record"] for group in groups() for rule in group["rules"] if "record" in rule}
 PROMETHEUS_OWN = {"ALERTS", "process_start_time_seconds"}
-OWN_LABELS = {"alertname", "alertstate", "instance", "process"}
+OWN_LABELS = {"alertname", "alertstate", "instance", "process", *SCOPE}
 
 SHOWN = [
     (f"{board.name}: {panel.title}", expression, legend)
@@ -121,7 +123,7 @@ def test_every_metric_and_label_of_an_expression_exists(where, expression, legen
 
 def test_promtool_can_read_every_expression_of_the_dashboards(tmp_path):
     rules = [
-        {"record": f"shown:{number}:x".replace(":", "_"), "expr": expression.replace("$__rate_interval", "5m")}
+        {"record": f"shown:{number}:x".replace(":", "_"), "expr": scoped(expression).replace("$__rate_interval", "5m")}
         for number, (_, expression, _) in enumerate(SHOWN)
     ]
     file = tmp_path / "shown.yaml"
@@ -146,3 +148,29 @@ def test_panels_of_a_dashboard_do_not_overlap_and_each_asks_something():
         for row in board.rows:
             assert 1 <= len(row.panels) <= 6
             assert all(panel.shown for panel in row.panels)
+
+
+def test_a_dashboard_shows_the_releases_that_are_chosen_and_nothing_else():
+    assert SCOPE == rules.SCOPE, "alerts and dashboards tell releases apart by the same labels"
+    chosen = 'cluster=~"$cluster", namespace=~"$namespace", release=~"$release"'
+    assert scoped("sum(rendercast_a_b)") == f"sum(rendercast_a_b{{{chosen}}})"
+    assert scoped('rate(rendercast_a{b="c"}[5m])') == f'rate(rendercast_a{{b="c", {chosen}}}[5m])'
+    assert scoped("max(rendercast:a:ratio_rate1h)") == f"max(rendercast:a:ratio_rate1h{{{chosen}}})"
+    for board in DASHBOARDS:
+        page = as_json(board)
+        shown = [target["expr"] for panel in page["panels"] for target in panel.get("targets", ())]
+        for expression in shown:
+            assert expression.count(chosen) == len(list(used(expression))) > 0, expression
+        source, *variables = page["templating"]["list"]
+        assert source["type"] == "datasource"
+        assert [each["name"] for each in variables] == list(SCOPE)
+        assert {each["allValue"] for each in variables} == {".*"}, "what has no such label is shown, too"
+
+
+def test_a_choice_offers_what_the_choices_before_it_leave():
+    asked = [each["query"]["query"] for each in as_json(DASHBOARDS[0])["templating"]["list"][1:]]
+    assert asked == [
+        'label_values({__name__=~"rendercast_.+"}, cluster)',
+        'label_values({__name__=~"rendercast_.+", cluster=~"$cluster"}, namespace)',
+        'label_values({__name__=~"rendercast_.+", cluster=~"$cluster", namespace=~"$namespace"}, release)',
+    ]
