@@ -1,10 +1,10 @@
 """The documents of one partition, in memory: all of them as bytes, the ones touched last decoded as well."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import orjson
 
@@ -59,7 +59,7 @@ class Rows:
     ) -> None:
         self.documents = {} if documents is None else documents
         self.positions = {} if positions is None else positions
-        self.unfinished = {key: span for key, document in self.documents.items() if (span := _span(document))}
+        self.unfinished = {key: span for key, document in self.documents.items() if (span := _span(key, document))}
         self.warm_limit = warm_limit
         self._warm: dict[bytes, Job] = {}
 
@@ -95,40 +95,32 @@ class Rows:
 _SPAN = re.compile(rb'"deadline_at":"([^"]+)","tracked_at":"([^"]+)"')
 
 
-def _span(document: bytes) -> Span | None:
-    """None of a job that has ended. Without decoding it: there are a million at a start."""
+def _span(key: bytes, document: bytes) -> Span | None:
+    """None of a job that has ended. Without decoding it: there are a million at a start. Raises StopProcess."""
     if document.rfind(b',"finished_at":"') >= 0 or (found := _SPAN.search(document)) is None:
         return None
-    deadline_at, tracked_at = [datetime.fromisoformat(each.decode()) for each in found.groups()]
+    try:
+        deadline_at, tracked_at = [datetime.fromisoformat(each.decode()) for each in found.groups()]
+    except ValueError as error:
+        raise _not_ours(key, error) from error
     return Span(tracked_at, deadline_at)
 
 
 _HEAD, _END = b'{"file_id":"', ord("}")
 
 
-class ChangelogRecord(Protocol):
-    """What is read of a record of the changelog."""
+def check_documents(topic: str, partition: int, documents: Mapping[bytes, bytes]) -> None:
+    """Raises StopProcess at the first that is no document of ours under its own key.
 
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-
-
-def check_documents(records: Iterable[ChangelogRecord]) -> None:
-    """Raises StopProcess at the first record that is no document of ours under its own key.
-
-    A look at the first bytes only (`encode` writes the file id first), because a million are read at a start; a
-    document is decoded, and checked whole, when its job is next touched.
+    Of what the changelog says last: a bad record is mended by a tombstone, or by the document, behind it. A look at
+    the first bytes only (`encode` writes the file id first), because there are a million at a start; a document is
+    decoded, and checked whole, when its job is next touched.
     """
-    for record in records:
-        value = record.value
-        if value is not None and not (value.startswith(_HEAD + (record.key or b"?") + b'"') and value[-1] == _END):
+    for key, document in documents.items():
+        if not (document.startswith(_HEAD + (key or b"?") + b'"') and document[-1] == _END):
             raise StopProcess(
-                f"{record.topic}, partition {record.partition}, offset {record.offset}, key {record.key!r}: expected "
-                f"the document of that file, found {value[:80]!r}: the topic is damaged, or another one; "
-                "nothing has been written"
+                f"{topic}, partition {partition}, key {key!r}: expected the document of that file, found "
+                f"{document[:80]!r}: the topic is damaged, or another one; nothing has been written"
             )
 
 
@@ -137,13 +129,17 @@ def decode_document(key: bytes, document: bytes) -> Job:
     try:
         job = decode_job(document)
     except RejectRecord as error:
-        raise StopProcess(
-            f"the document of {key.decode(errors='replace')} in the jobs topic is not one of ours ({error}): "
-            "the topic is damaged, foreign, or was written by a newer release"
-        ) from error
+        raise _not_ours(key, error) from error
     if job.format > DOCUMENT_FORMAT:
         raise StopProcess(
             f"the document of {job.file_id} has format {job.format}; this release knows {DOCUMENT_FORMAT}: "
             "it is not overwritten; start the newer release"
         )
     return job
+
+
+def _not_ours(key: bytes, error: Exception) -> StopProcess:
+    return StopProcess(
+        f"the document of {key.decode(errors='replace')} in the jobs topic is not one of ours ({error}): "
+        "the topic is damaged, foreign, or was written by a newer release"
+    )

@@ -1,7 +1,7 @@
 """Reading partitions of a compacted topic in bulk: 300,000 records a second, against 14,000 through Faust."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,12 @@ async def load(
     topic: str,
     partitions: Iterable[int],
     *,
-    check: Callable[[list[Any]], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> dict[int, Documents]:
     """The last value of each key, by partition, as of the end of `topic` when this began; committed records only.
 
     The end is known by position, not by a count: a changelog can end in transaction markers, aborted records or
-    records that compaction took away, none of which is ever delivered, and all of which move the position. `check`
-    sees every record before it is taken; what it raises is raised here.
+    records that compaction took away, none of which is ever delivered, and all of which move the position.
     """
     documents: dict[int, Documents] = {number: {} for number in partitions}
     if not documents:
@@ -62,7 +60,6 @@ async def load(
         unread = {tp for tp in tps if begin[tp] < end[tp]}
         while unread:
             for tp, records in (await consumer.getmany(*unread, timeout_ms=50, max_records=20_000)).items():
-                check(records)
                 _apply(documents[tp.partition], records)
                 progress.records += len(records)
             positions = {tp: await consumer.position(tp) for tp in tps}

@@ -211,10 +211,10 @@ class Lanes:
     async def _read(self, numbers: list[int]) -> dict[int, Rows]:
         positions, documents = await asyncio.gather(
             changelog.load(self._kafka, self._engine.positions, numbers),
-            changelog.load(
-                self._kafka, self._engine.changelog, numbers, check=check_documents, progress=self.loading
-            ),
-        )  # fmt: skip
+            changelog.load(self._kafka, self._engine.changelog, numbers, progress=self.loading),
+        )
+        for number in numbers:
+            check_documents(self._engine.changelog, number, documents[number])
         return {
             number: Rows(
                 documents[number],

@@ -120,8 +120,8 @@ RECOVERY = (
         point="exactly once 8",
         guards="A foreign topic under our name is not taken for an empty table, and not written over.",
         file=LANES,
-        old=" check=check_documents,",
-        new="",
+        old="            check_documents(self._engine.changelog, number, documents[number])\n",
+        new="            pass\n",
         tests=unit("test_lanes", "test_a_damaged_changelog_stops_the_process_and_names_the_record"),
     ),
     Mutation(
@@ -129,8 +129,8 @@ RECOVERY = (
         point="exactly once 8",
         guards="A document that stands under another key is found before it is used.",
         file="streams/rows.py",
-        old="""value.startswith(_HEAD + (record.key or b"?") + b'"')""",
-        new="value.startswith(_HEAD)",
+        old="""document.startswith(_HEAD + (key or b"?") + b'"')""",
+        new="document.startswith(_HEAD)",
         tests=unit("test_rows", "test_anything_else_stops_the_process_and_is_named[of another file]"),
     ),
     Mutation(

@@ -186,3 +186,15 @@ def test_a_damaged_or_foreign_document_stops_the_process_before_it_reads_an_even
         assert re.search(named, worker.log), worker.log
     assert [each.value for each in read(kafka, names.jobs)] == [encode(good), value]
     assert announced(kafka, topics) == []
+
+
+def test_a_tombstone_behind_a_bad_document_mends_it(kafka, topics, processes):
+    """As the runbook says."""
+    file, names = new_id(), topics.names
+    write(kafka, [Raw(names.jobs, file.encode(), b"not JSON", HOME)])
+    worker = processes()
+    assert eventually(lambda: worker.status, 30, "it stops") == 1, worker.log
+    write(kafka, [Raw(names.jobs, file.encode(), None, HOME), raw(names.commands, track(file), HOME)])
+    worker.start()
+    worker.wait_ready()
+    eventually(lambda: [each.value for each in read(kafka, names.jobs)][2:], 30, "the file is tracked again")

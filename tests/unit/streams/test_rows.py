@@ -1,7 +1,7 @@
 """Documents in memory: decoded once while warm, bounded, and refused where they are not ours."""
 
+import re
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -101,16 +101,12 @@ def test_a_file_that_nothing_is_known_of_is_not_kept_warm():
 # ---------------------------------------------------------- the changelog
 
 
-def record(value, of=key(), offset=0):  # noqa: B008 - a constant
-    return SimpleNamespace(topic="render.jobs", partition=3, offset=offset, key=of, value=value)
-
-
-def test_documents_of_ours_and_tombstones_pass():
+def test_documents_of_ours_pass():
     full = job(
         1, status="completed", outcome="completed", prompt='}"{', url="https://x.example/}", finished_at=T0,
         applied={"commands": 4}, message="ü",
     )  # fmt: skip
-    check_documents([record(encode(job())), record(encode(full), key(1)), record(None), record(None, None)])
+    check_documents("render.jobs", 3, {key(): encode(job()), key(1): encode(full)})
 
 
 @pytest.mark.parametrize(
@@ -134,9 +130,14 @@ def test_documents_of_ours_and_tombstones_pass():
 )  # fmt: skip
 def test_anything_else_stops_the_process_and_is_named(value, of):
     with pytest.raises(StopProcess) as stopped:
-        check_documents([record(encode(job())), record(value, of, offset=41)])
-    for words in ("render.jobs", "partition 3", "offset 41", f"key {of!r}", "nothing has been written"):
+        check_documents("render.jobs", 3, {key(2): encode(job(2)), of: value})
+    for words in ("render.jobs", "partition 3", f"key {of!r}", "nothing has been written"):
         assert words in str(stopped.value)
+
+
+def test_an_unfinished_one_with_rubbish_for_a_time_stops_the_process_and_is_named():
+    with pytest.raises(StopProcess, match=f"{key().decode()} .* not one of ours"):
+        Rows({key(): re.sub(rb'"deadline_at":"[^"]+"', b'"deadline_at":"tomorrow"', encode(job()))})
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_anything_else_stops_the_process_and_is_named(value, of):
     ],
 )
 def test_a_document_that_we_cannot_carry_on_from_is_found_when_it_is_touched(document, words):
-    check_documents([record(document)])
+    check_documents("render.jobs", 3, {key(): document})
     with pytest.raises(StopProcess, match=words):
         Rows({key(): document}).job(key())
 
