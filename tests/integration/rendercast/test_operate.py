@@ -3,12 +3,15 @@
 import asyncio
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import uuid
 from collections import Counter
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,10 +20,11 @@ from harness import Process, eventually, read, send
 
 from brokers import arguments
 from rendercast.settings import kafka_variables
-from schemas import ChatRef, Progress, Result, Track, utcnow
+from schemas import ChatRef, Completion, Progress, Result, Track, utcnow
 from schemas.codec import decode_completion, decode_job, decode_watch
 
 WORDS = (Path(__file__).parents[3] / "docs/operate.md").read_text()
+PICTURE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(64)
 QUICK = {"processor__session_timeout": 6, "processor__heartbeat_interval": 1}
 
 
@@ -197,6 +201,63 @@ def test_artifacts_and_stored_are_lost_under_a_chat_sink(kafka, topics, run, beg
         end(kafka, topics, moving, fresh)
         sink.start()
         eventually(lambda: shown() == {(moving, "completed"): 2}, 60)
+    finally:
+        sink.stop()
+
+
+class Media(BaseHTTPRequestHandler):
+    """Any path is a small picture."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PICTURE)))
+        self.end_headers()
+        self.wfile.write(PICTURE)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def host():
+    """Where the upstream keeps its media: its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Media) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_copies_that_were_never_made_and_those_of_a_store_that_was_lost_are_fetched(kafka, topics, run, host, tmp_path):
+    store = tmp_path / "store"
+    run(["rendercast topics apply"])
+    found = Completion(
+        id="i", file_id=str(uuid.uuid4()), generation="g", kind="image", outcome="completed", url=f"http://{host}/a.png",
+        tracked_at=utcnow(), finished_at=utcnow(),
+    )  # fmt: skip
+    send(kafka, topics.names.completions, [found])
+    sink = Process(
+        "sink storage", tmp_path, kafka, topics, storage__store_url=store.as_uri(), storage__allow_http="true",
+        storage__allow_private_hosts=f'["{host}"]',
+    )  # fmt: skip
+
+    def in_the_store(lines):
+        run([f"export RENDERCAST_STORAGE__STORE_URL={store.as_uri()}; {each}" for each in lines])
+
+    def copies():
+        return [each.read_bytes() for each in store.rglob("*.png")]
+
+    try:
+        sink.wait_ready()
+        in_the_store(blocks("The topics completions, artifacts, storage, stored or dead-letters")[2])
+        eventually(lambda: read(kafka, topics.names.stored), 60)
+        shutil.rmtree(store)
+        look, mend = blocks("The object store")
+        with pytest.raises(AssertionError, match="missing"):
+            in_the_store(look)
+        in_the_store(mend)
+        eventually(lambda: len(read(kafka, topics.names.stored)) == 2, 60)
+        assert copies() == [PICTURE]
+        in_the_store(look)
     finally:
         sink.stop()
 
