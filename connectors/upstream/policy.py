@@ -24,6 +24,9 @@ Roll = Callable[[], float]
 Why = Literal["deadline", "check", "signal", "connected", "poll", "events", "job"]
 """Reasons to look, the strongest first: one look answers all that are due, and is called by the strongest."""
 
+AWAITED_SHARE = 0.1
+"""Of the job's age: the work is done and a live stream has not told the URL; the next look waits for so long."""
+
 _STRENGTH: dict[Why, int] = {
     "deadline": 0, "check": 1, "signal": 2, "connected": 3, "poll": 4, "events": 5, "job": 6
 }  # fmt: skip
@@ -111,6 +114,7 @@ class WatchClock:
     asked: bool = False
     signalled: bool = False
     awaits_url: bool = False
+    awaited_gap: float = 0
     looked_at: float | None = None
     unbroken_at: float = -inf
     unnamed_at: float = -inf
@@ -125,9 +129,15 @@ class WatchClock:
     not_before: float = -inf
     in_flight: tuple[bool, bool] = (False, False)
 
-    def awaits(self, settings: ConnectorSettings) -> None:
-        """The work is done, and nobody has said where the result is: keep looking."""
+    def awaits(self, now: float, settings: ConnectorSettings) -> None:
+        """The work is done, and nobody has said where the result is: keep looking.
+
+        Beside a live stream at first after a share of the job's age, no sooner than polls come and no later than a
+        stream's silence is looked into. So a URL that the stream does not tell is late by that, and then by a minute.
+        """
         self.awaits_url, self.polls, self.poll_gap = True, 0, settings.poll_steps_seconds[0]
+        share = AWAITED_SHARE * (now - self.tracked_at)
+        self.awaited_gap = max(settings.poll_steps_seconds[-1], min(share, settings.events_seconds))
 
     def moved(self, old: StreamClock, new: StreamClock, now: float) -> None:
         """The watch listens to another stream. Between two live ones nothing is missed: no look is due for that."""
@@ -139,9 +149,13 @@ class WatchClock:
         """Until when nothing can have been missed, if a stream was live since then."""
         return max(self.unbroken_at, -inf if self.looked_at is None else self.looked_at)
 
-    def unnamed(self, now: float, settings: ConnectorSettings) -> None:
-        """A shared stream said something of one of its files and not of which: look, at a pace."""
-        self.unnamed_due = max(now, self.unnamed_at + settings.unnamed_gap_seconds)
+    def unnamed(self, now: float, settings: ConnectorSettings, *, is_end: bool) -> None:
+        """A shared stream said something of one of its files and not of which: look, at a pace.
+
+        What may be an end is asked about sooner. A look tells no progress: of that alone it is asked as of silence.
+        """
+        gap = settings.unnamed_gap_seconds if is_end else max(settings.unnamed_gap_seconds, settings.events_seconds)
+        self.unnamed_due = min(self.unnamed_due or inf, max(now, self.unnamed_at + gap))
 
     def ask(self) -> None:
         """Somebody asked for a look: a backoff does not hold it. Ten asks before it leaves are one look."""
@@ -211,8 +225,8 @@ def _looks(settings: ConnectorSettings, stream: StreamClock, watch: WatchClock) 
         yield Look(max(held, watch.unnamed_due), "signal")
     if stream.live_at is not None and watch.closed_at < stream.live_at:
         yield Look(max(held, stream.live_at), "connected")
-    if watch.awaits_url and stream.live_at is not None:  # it may still say: once after 10 s, then each minute
-        distance = settings.events_seconds if watch.polls else settings.poll_steps_seconds[-1]
+    if watch.awaits_url and stream.live_at is not None:  # it may still say: once after a while, then each minute
+        distance = settings.events_seconds if watch.polls else watch.awaited_gap
         yield Look(max(held, last + distance), "poll")
     elif watch.awaits_url:
         yield Look(max(held, last + watch.poll_gap), "poll")

@@ -52,7 +52,8 @@ class ConnectorSettings(Section):
         default=10,
         ge=0,
         le=3_600,
-        description="least distance of looks that progress without a file asks for",
+        description="least distance of looks that an end without a file asks for; progress without one asks no more "
+        "often than events_seconds",
     )
 
     connect_seconds: Seconds = Field(default=10, description="to reach the host")

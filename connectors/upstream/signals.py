@@ -1,6 +1,7 @@
 """What of the upstream's words is a reason to look at the file, and what is news of the job. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from connectors.upstream.parser import Ignored
 from schemas import Failure, Observation, Progress, Result, Snapshot, TaskChange
@@ -9,6 +10,8 @@ _ENDINGS = frozenset({"render_result", "task", "task_status", "error"})
 _MAYBE_ENDINGS = frozenset({"file", "data"})
 _NAMELESS = frozenset({"names_no_file", "bad_file_id"})
 _WITHOUT_ADDRESS = frozenset({*_NAMELESS, "no_url", "bad_url"})
+_MOST_ENDS = 100
+"""Of one stream that are remembered: far more than end in a second, and no memory for who floods us."""
 
 
 def asks_for_look(seen: Sequence[Observation], ignored: Sequence[Ignored]) -> bool:
@@ -33,6 +36,39 @@ def awaits_url(seen: Observation) -> bool:
 def is_unnamed(ignored: Sequence[Ignored]) -> bool:
     """Whether something is said of a file, and not of which."""
     return any(each.reason in _NAMELESS for each in ignored)
+
+
+@dataclass(slots=True)
+class Echoes:
+    """Ends of tasks that a shared stream tells twice: by `task` with the file, and then by `task_status` without.
+
+    The second word is no reason to look at every file there. Each end explains one of those, and only for a while.
+    """
+
+    _until: list[float] = field(default_factory=list)
+
+    def hear(self, seen: Sequence[Observation], now: float, seconds: float) -> None:
+        """What a frame said that named its file."""
+        if any(isinstance(each, TaskChange) and each.status in ("completed", "error") for each in seen):
+            self._forget(now)
+            if len(self._until) < _MOST_ENDS:
+                self._until.append(now + seconds)
+
+    def explain(self, ignored: Sequence[Ignored], now: float) -> bool:
+        """Whether a frame that named no file is the second word of an end that was heard."""
+        self._forget(now)
+        if not self._until or not any(each.type == "task_status" and each.reason in _NAMELESS for each in ignored):
+            return False
+        self._until.pop(0)
+        return True
+
+    def _forget(self, now: float) -> None:
+        self._until = [each for each in self._until if each > now]
+
+
+def may_be_end(ignored: Sequence[Ignored]) -> bool:
+    """Whether what names no file can be how a job ends; progress cannot."""
+    return any(each.reason in _NAMELESS and each.type != "render_progress" for each in ignored)
 
 
 def url_of(seen: Observation) -> str | None:

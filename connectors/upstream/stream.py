@@ -15,7 +15,7 @@ from connectors.upstream.frames import Frame
 from connectors.upstream.parser import Broken, Channel, Ignored, Parsed, Sight, parse_frame
 from connectors.upstream.policy import StreamClock, backoff
 from connectors.upstream.shared import Shared
-from connectors.upstream.signals import is_unnamed
+from connectors.upstream.signals import Echoes, is_unnamed, may_be_end
 from connectors.upstream.watch import Watcher
 from schemas import Observation, utcnow
 
@@ -32,8 +32,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_carried", "_changed", "_generations", "_is_live", "_shared", "_state", "_watchers", "channel", "clock",
-        "hopefuls",
+        "_carried", "_changed", "_echoes", "_generations", "_is_live", "_shared", "_state", "_watchers", "channel",
+        "clock", "hopefuls",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,7 @@ class Stream:
         self._changed = changed
         self._watchers: dict[str, Watcher] = {}
         self._generations: dict[str, str] = {}
+        self._echoes = Echoes() if channel.kind != "file" else None
         self._is_live = False
         self._state: State = "disconnected"
 
@@ -208,14 +209,19 @@ class Stream:
 
     def _pass_to_all(self, ignored: Sequence[Ignored]) -> None:
         """Nothing in the frame is said of a certain file."""
+        if self._echoes is not None and self._echoes.explain(ignored, asyncio.get_running_loop().time()):
+            return
         is_nobodys = self.channel.kind != "file" and is_unnamed(ignored)
         for watcher in self.watchers:
             if is_nobodys:
-                watcher.saw_unnamed()
+                watcher.saw_unnamed(is_end=may_be_end(ignored))
             else:
                 watcher.saw((), ignored)
 
     def _pass_to_one(self, file_id: str, seen: Sequence[Observation], ignored: Sequence[Ignored]) -> None:
+        if self._echoes is not None:
+            now, seconds = asyncio.get_running_loop().time(), self._shared.settings.look_gap_seconds
+            self._echoes.hear(seen, now, seconds)
         if hopeful := self.hopefuls.get(file_id):
             self._carried(self, hopeful)
         if watcher := self._watchers.get(file_id):

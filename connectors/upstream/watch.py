@@ -160,10 +160,10 @@ class Watcher:
         if asks_for_look(seen, ignored) and not (knew_end and seen and awaits_url(seen[-1])):
             self.look_again()
 
-    def saw_unnamed(self) -> None:
+    def saw_unnamed(self, *, is_end: bool) -> None:
         """A shared stream told something, and not of which file: a reason to look, at a pace, until there is a URL."""
         if not self._has_url:
-            self._clock.unnamed(_now(), self._shared.settings)
+            self._clock.unnamed(_now(), self._shared.settings, is_end=is_end)
             self.wake()
 
     def _wait(self) -> None:
@@ -293,7 +293,7 @@ class Watcher:
             self._has_url = True
         elif awaits_url(seen):
             if not clock.awaits_url:
-                clock.awaits(self._shared.settings)
+                clock.awaits(_now(), self._shared.settings)
                 self.wake()
         elif isinstance(seen, TaskChange):
             clock.awaits_url = False

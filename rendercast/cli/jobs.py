@@ -50,8 +50,12 @@ def jobs_track(chat_id: str | None, message_id: str | None, **fields: Any) -> No
 
     if message_id and not chat_id:
         raise click.UsageError("--message-id needs --chat-id")
-    chat = ChatRef(chat_id=chat_id, message_id=message_id) if chat_id else None
-    _send(client, lambda: Track(**fields, chat=chat, issued_at=utcnow()))
+
+    def track() -> Track:
+        chat = ChatRef(chat_id=chat_id, message_id=message_id) if chat_id else None
+        return Track(**fields, chat=chat, issued_at=utcnow())
+
+    _send(client, track)
 
 
 @jobs.command("check")

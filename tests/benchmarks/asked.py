@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 from urllib.request import urlopen
 
 import aiohttp
@@ -22,6 +22,7 @@ from benchmarks.site import Site
 from benchmarks.streams import OURS, PARTITIONS, START_SECONDS, connector
 from benchmarks.worker import Worker
 
+from connectors.upstream.policy import Why
 from connectors.upstream.settings import ConnectorSettings
 from rendercast.broker.local import free_port
 from rendercast.simulator.faults import ALL_FAULTS, Faults
@@ -44,6 +45,9 @@ HEALTHY, FAULTY = "healthy upstream", "upstream with its daily faults"
 RATES: dict[str, Faults] = {HEALTHY: Faults(), FAULTY: ALL_FAULTS}
 
 
+REASONS = ("streams", *(f"looks: {why}" for why in get_args(Why)))
+
+
 class Asked(NamedTuple):
     """`streams` and `gets` are of one job; `seen` is the share of the URLs there were that somebody was told.
 
@@ -55,6 +59,11 @@ class Asked(NamedTuple):
     gets: float
     seen: float
     looks: dict[str, float]
+
+    @property
+    def by_reason(self) -> dict[str, float]:
+        """By each of `REASONS`: where the requests of one job went."""
+        return {"streams": self.streams, **{f"looks: {why}": self.looks.get(why, 0) for why in get_args(Why)}}
 
     def __str__(self) -> str:
         looks = "".join(f", {why} {count:.2f}" for why, count in sorted(self.looks.items()))

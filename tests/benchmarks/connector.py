@@ -6,7 +6,7 @@ What is measured, and how, is told in README.md beside this file.
 import argparse
 import sys
 
-from benchmarks.asked import FAULTY, HEALTHY, RATES, SPEED, TODAY, Requests
+from benchmarks.asked import FAULTY, HEALTHY, RATES, REASONS, SPEED, TODAY, Asked, Requests
 from benchmarks.away import Outage
 from benchmarks.comeback import CONNECTS_PER_SECOND, Kill
 from benchmarks.medians import Rounds, at_least, at_most, each, interleave, medians
@@ -56,9 +56,15 @@ def _requests(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]
                 f"requests of a job, {upstream}", "", OURS, per_job,
                 goal="≤ 1/5 of today's", met=at_least(both[TODAY], 5, both[OURS]),
             ),
+            *(_of_these(what, upstream, rounds) for what in REASONS),
             Figure.of(f"URLs that were seen, {upstream}", "%", OURS, seen),
         ]  # fmt: skip
     return found
+
+
+def _of_these(reason: str, upstream: str, rounds: Rounds[Asked]) -> Figure:
+    ours = [{OURS: one[OURS]} for one in rounds]
+    return Figure.of(f"of these {reason}, {upstream}", "", OURS, each(ours, lambda one: one.by_reason[reason]))
 
 
 def _kill(site: Site, asked: argparse.Namespace, tell: Tell) -> list[Figure]:

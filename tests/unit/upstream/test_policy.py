@@ -173,17 +173,30 @@ def test_a_look_that_fails_before_it_leaves_asks_for_nothing_anew(clocks):
     assert not clocks.watch.asked
 
 
-def test_what_a_shared_stream_says_of_no_file_is_answered_at_a_pace_and_not_forgotten(clocks):
+@pytest.mark.parametrize(("is_end", "looks"), [(True, [20, 30, 40]), (False, [20, 80])])
+def test_what_a_shared_stream_says_of_no_file_is_answered_at_a_pace_and_not_forgotten(clocks, is_end, looks):
     clocks.live(0)
     clocks.looks(0, 1)
     clocks.watch.news_at = 1000
     found = []
-    for now in range(20, 45):
+    for now in range(20, 90):
         clocks.stream.event_at = now
         if now < 40:
-            clocks.watch.unnamed(now, SETTINGS)
+            clocks.watch.unnamed(now, SETTINGS, is_end=is_end)
         found += clocks.looks(now, now)
-    assert found == [(20, "signal"), (30, "signal"), (40, "signal")]
+    assert found == [(at, "signal") for at in looks]
+
+
+def test_an_end_that_names_no_file_does_not_wait_for_the_pace_of_progress(clocks):
+    clocks.live(0)
+    clocks.looks(0, 1)
+    clocks.watch.news_at = clocks.stream.event_at = 1000
+    for is_end in (False, True, False):
+        clocks.watch.unnamed(20, SETTINGS, is_end=is_end)
+    assert clocks.looks(20, 20) == [(20, "signal")]
+    for is_end in (False, True, False):
+        clocks.watch.unnamed(21, SETTINGS, is_end=is_end)
+    assert clocks.looks(21, 90) == [(30, "signal")]
 
 
 def test_a_look_that_an_event_asked_for_is_kept_when_it_fails(clocks):
@@ -208,13 +221,23 @@ def test_events_that_ask_again_and_again_are_answered_once_a_second(clocks):
 def test_a_task_that_ended_without_url_is_polled_even_beside_a_live_stream(clocks):
     clocks.live(0)
     clocks.looks(0, 1)
-    clocks.watch.awaits(SETTINGS)
+    clocks.watch.awaits(1, SETTINGS)
     clocks.watch.news_at = clocks.stream.event_at = 1000  # the other clocks are not what is tested
     assert [at for at, _ in clocks.looks(1, 140)] == [10, 70, 130]
 
 
+@pytest.mark.parametrize(("age", "gap"), [(50, 10), (300, 30), (600, 60), (800, 60)])
+def test_beside_a_live_stream_a_url_is_waited_for_a_tenth_of_the_jobs_age_within_10_and_60_s(clocks, age, gap):
+    clocks.live(0)
+    clocks.watch.sent(age)
+    clocks.watch.answered("signal", age, SETTINGS, middle)
+    clocks.watch.awaits(age, SETTINGS)
+    clocks.watch.news_at = clocks.stream.event_at = 2000  # the other clocks are not what is tested
+    assert [at for at, _ in clocks.looks(age, age + gap + 59)] == [age + gap]
+
+
 def test_a_task_that_ended_without_url_and_without_a_stream_is_polled_at_once_and_often(clocks):
-    clocks.watch.awaits(SETTINGS)
+    clocks.watch.awaits(1, SETTINGS)
     assert [at for at, _ in clocks.looks(1, 15)] == [1, 2, 4, 9]
 
 

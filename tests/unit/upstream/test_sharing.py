@@ -205,6 +205,21 @@ async def test_an_end_that_names_no_file_is_one_look_for_each_watch_of_the_share
         assert project.letters.of(Failure) == []
 
 
+async def test_an_end_that_is_told_with_its_file_and_again_without_is_one_look_of_that_file(start, project):
+    async with start(unnamed_gap_seconds=0, look_gap_seconds=5) as fleet:
+        await share(fleet, project)
+        line = project.upstream.lines[project.channel][0]
+        task = {"id": str(uuid.uuid4()), "status": "completed", "file_id": project.files[0]}
+        await line.say("task", task)
+        await line.say("task_status", {"status": "COMPLETED"})
+        await until(lambda: project.looks()[0] == 2)
+        await project.progress(1, 50)
+        await asyncio.sleep(0.1)
+        assert project.looks() == [2, 1, 0]
+        await line.say("task_status", {"status": "COMPLETED"})  # of whom, nobody has said
+        await until(lambda: project.looks()[1] == 2)
+
+
 async def test_progress_that_names_no_file_asks_for_looks_at_a_pace_and_not_of_what_has_its_url(start, project):
     async with start(unnamed_gap_seconds=50) as fleet:
         await share(fleet, project)
@@ -217,6 +232,21 @@ async def test_progress_that_names_no_file_asks_for_looks_at_a_pace_and_not_of_w
         await until(lambda: project.looks()[0] == 2)
         await project.progress(0, 91)
         assert project.looks() == [2, 1, 0]
+
+
+async def test_progress_that_names_no_file_asks_no_more_often_than_silence_does_and_an_end_at_once(start, project):
+    async with start(unnamed_gap_seconds=0, events_seconds=50) as fleet:
+        await share(fleet, project)
+        line = project.upstream.lines[project.channel][0]
+        await line.say("render_progress", {"progress": 20})
+        await until(lambda: project.looks() == [2, 2, 0])
+        for percent in range(30, 40):
+            await line.say("render_progress", {"progress": percent})
+        await project.progress(0, 90)
+        await asyncio.sleep(0.1)
+        assert project.looks() == [2, 2, 0]
+        await line.say("task_status", {"status": "COMPLETED"})
+        await until(lambda: project.looks() == [3, 3, 0])
 
 
 async def test_a_new_generation_of_a_shared_file_is_heard_from_its_first_word(start, project):
