@@ -46,10 +46,12 @@ async def rewind(kafka: KafkaSettings, group: str, partitions: Collection[TopicP
         client = await connect(consumer(kafka, "rendercast-rewind", group), kafka)
         try:
             client.assign(list(partitions))
-            await client.commit(dict.fromkeys(partitions, 0))
-        except KafkaError as error:
+            async with asyncio.timeout(max(LOOK_SECONDS, give_up - time.monotonic())):  # the client retries for ever
+                await client.commit(dict.fromkeys(partitions, 0))
+        except (KafkaError, TimeoutError) as error:
             if time.monotonic() > give_up:
-                raise StopProcess(f"the offsets of group {group} cannot be set; has it members? {error}") from error
+                why = str(error) or "no answer in time"
+                raise StopProcess(f"the offsets of group {group} cannot be set; has it members? {why}") from error
             await asyncio.sleep(LOOK_SECONDS)
         else:
             return

@@ -77,6 +77,7 @@ async def find(settings: Settings, filters: Filters) -> list[JobView]:
 
 async def follow(settings: Settings, file_ids: Collection[str]) -> AsyncIterator[JobView]:
     """The files' jobs as they are, then each at each change; ends when all have ended."""
+    await require(settings.kafka, settings.topics, {settings.topics.names.jobs})  # a subscription would make it
     unended = dict.fromkeys(file_ids, 0)  # and the version that was told last
     client = AIOKafkaConsumer(
         settings.topics.names.jobs,

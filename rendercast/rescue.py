@@ -60,6 +60,7 @@ async def rewind(settings: Settings) -> None:
     """Put the processor's group back to the beginning of its sources. Raises StopProcess while a processor runs."""
     names, group = settings.topics.names, rights(settings)["processor"].group
     assert group is not None
+    await admin.require(settings.kafka, settings.topics, {names.commands, names.upstream})  # a commit would make them
     await groups.rewind(
         settings.kafka, group,
         [

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from connectors.chats.settings import ChatsSettings
@@ -50,6 +51,9 @@ class Settings(Environment):
     simulator: SimulatorSettings = SimulatorSettings()
 
 
+_NO_LIST = frozenset({"list_type", "tuple_type", "set_type", "frozen_set_type"})
+
+
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings, or StopProcess with one line per wrong variable."""
     unknown = [
@@ -62,13 +66,21 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     try:
         found = Settings()
     except ValidationError as error:
-        unknown += [
-            f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: {each['msg']}"
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        unknown += [_wrong(each) for each in wrong]
     if unknown:
         raise StopProcess("settings:\n  " + "\n  ".join(unknown))
     return found
+
+
+def _wrong(error: ErrorDetails) -> str:
+    """Which variable is wrong, how, and what stands there."""
+    place = [str(part) for part in error["loc"]]
+    words = 'expected a list as JSON: ["a", "b"], [1, 2]' if error["type"] in _NO_LIST else error["msg"]
+    section = Settings.model_fields[place[0]].annotation
+    fields = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else {}
+    meaning = fields[place[1]].description if len(place) > 1 and place[1] in fields else None
+    return f"{PREFIX}{'__'.join(place).upper()}: {words}{f' ({meaning})' if meaning else ''}"
 
 
 def reached(servers: str) -> KafkaSettings:

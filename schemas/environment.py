@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import StopProcess
@@ -37,6 +38,13 @@ class _WithFiles(EnvSettingsSource):
                 raise StopProcess(f"settings: {name.upper()} and {setting.upper()} are both set: leave one out")
             found[setting] = _read(name, path or "")
         return found
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """What is no JSON is left to the field, which refuses it by its name."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
     def _names_a_file(self, name: str) -> bool:
         """Some settings are called so themselves: `oauth_token_file`."""

@@ -91,7 +91,9 @@ class KafkaSettings(Section):
 class TopicSettings(Section):
     """How the topics are called and cut. Every topic has the same number of partitions."""
 
-    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = "render."
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = Field(
+        default="render.", description="of every topic's name, and of the groups'"
+    )
     partitions: int = Field(default=8, ge=1, le=1024, description="of every topic; 64 in production")
     replication: int = Field(default=1, ge=1, le=9, description="3 in production")
 

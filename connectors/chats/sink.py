@@ -199,7 +199,7 @@ class ChatSink:
             await self._bury(source, error)
             return None
 
-    async def _write(self, store: Store, entries: list[Entry]) -> None:
+    async def _write(self, store: Store, entries: list[Entry], *, is_repeat: bool = False) -> None:
         """Write the entries. Where the database refuses the data, halve them until the culprit is found."""
         new = [each for each in entries if store.lacks(each)] if self._tracing.is_on else []
         started = now()
@@ -208,6 +208,9 @@ class ChatSink:
         except UnknownChats as error:
             await self._write(store, [await self._without_chat(store, entry, error) for entry in entries])
         except RejectRecord as error:
+            if len(entries) == 1 and not is_repeat:  # a chat or message that was found may have been deleted since
+                await self._write(store, entries, is_repeat=True)
+                return
             if len(entries) == 1:
                 await store.require_schema()  # it is no fault of the record where their tables have changed under us
                 await self._bury(entries[0].source, error)

@@ -167,6 +167,8 @@ def require_rest(answer: ClientResponse, start: int, total: int | None, validato
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if answer.status != HTTPStatus.PARTIAL_CONTENT or found is None or int(found[1]) != start:
         raise StartOver("the host does not go on where the download was cut", reason="host_error")
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise StartOver("the host encodes the rest of the object, unasked", reason="host_error")
     if validator_of(answer) not in (None, validator):
         raise StartOver("the object has changed", reason="host_error")
     if total is not None and int(found[2]) != total:

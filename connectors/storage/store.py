@@ -112,6 +112,11 @@ class ObjectStore:
             try:
                 return await self._upload(key, chunks, attributes)
             except FileNotFoundError as error:
+                if await self.size(key) is not None:  # the answer to the upload's end was lost, and a repeat found none
+                    return False
+                if "NoSuchUpload" in str(error):
+                    words = f"the object store has forgotten an upload: {_words(error)}"
+                    raise StoreAway(words, reason="store") from error
                 raise StopProcess(f"the object store has no such bucket or container: {_words(error)}") from error
 
     async def _move_in(self, key: str, chunks: AsyncIterator[bytes]) -> bool:

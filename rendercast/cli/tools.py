@@ -1,10 +1,10 @@
 """What people use beside the processes: the demo, settings, topics, databases, the parser."""
 
-import asyncio
 import sys
 
 import click
 
+from rendercast.cli.screen import finish
 from rendercast.settings import load
 
 
@@ -76,7 +76,7 @@ def db_upgrade() -> None:
     settings = load()
     from rendercast.databases import upgrade
 
-    for line in asyncio.run(upgrade(settings.chats)):
+    for line in finish(upgrade(settings.chats)):
         click.echo(line)
 
 
@@ -86,7 +86,7 @@ def db_check() -> None:
     settings = load()
     from rendercast.databases import check
 
-    lines, fits = asyncio.run(check(settings.chats))
+    lines, fits = finish(check(settings.chats))
     for line in lines:
         click.echo(line)
     sys.exit(0 if fits else 1)
@@ -102,7 +102,7 @@ def db_rewind(names: tuple[str, ...]) -> None:
     settings = load()
     from rendercast.databases import rewind
 
-    for line in asyncio.run(rewind(settings, [f"{settings.topics.prefix}{each}" for each in names])):
+    for line in finish(rewind(settings, [f"{settings.topics.prefix}{each}" for each in names])):
         click.echo(line)
 
 
@@ -117,7 +117,7 @@ def topics_apply() -> None:
     settings = load()
     from rendercast import topics as admin
 
-    made = asyncio.run(admin.apply(settings.kafka, settings.topics))
+    made = finish(admin.apply(settings.kafka, settings.topics))
     click.echo(f"made: {', '.join(made)}" if made else "nothing to make")
 
 
@@ -137,7 +137,7 @@ def topics_remake(names: tuple[str, ...], *, yes: bool) -> None:
         click.confirm(
             f"Delete {', '.join(full)} on {settings.kafka.bootstrap_servers}, and all that is in them?", abort=True
         )
-    asyncio.run(rescue.remake(settings, full))
+    finish(rescue.remake(settings, full))
     click.echo(f"made anew: {', '.join(full)}")
 
 
@@ -151,7 +151,7 @@ def topics_rewind() -> None:
     settings = load()
     from rendercast import rescue
 
-    asyncio.run(rescue.rewind(settings))
+    finish(rescue.rewind(settings))
     click.echo("the processor will read commands and upstream from their beginning")
 
 
@@ -161,7 +161,7 @@ def topics_check() -> None:
     settings = load()
     from rendercast import topics as admin
 
-    found = asyncio.run(admin.check(settings.kafka, settings.topics))
+    found = finish(admin.check(settings.kafka, settings.topics))
     for each in found:
         click.echo(each)
     if found:

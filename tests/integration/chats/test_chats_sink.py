@@ -5,6 +5,7 @@ import random
 import sqlite3
 from collections import Counter
 
+import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from harness import read, send
@@ -258,6 +259,32 @@ async def test_postgres_killed_before_the_start_and_in_mid_run_loses_and_repeats
         await until(lambda: sink.not_ready() is None)
     assert versions(own_postgres.url) == dict.fromkeys(files, 4)
     assert len(rows(own_postgres.url, "message")) == 200
+
+
+@pytest.mark.parametrize("deleted", ["the message of an artifact", "a message that asked", "the chat"])
+async def test_what_is_deleted_while_its_artifact_is_written_comes_back(kafka, topics, postgres_database, deleted):
+    await upgrade(postgres_database)
+    in_chat, shown, asking = new_id(), new_id(), new_id()
+    change = {
+        "the message of an artifact": artifact(shown, 2, chat=in_chat),
+        "a message that asked": artifact(new_id(), 2, chat=in_chat, message=asking),
+        "the chat": artifact(shown, 2, chat=in_chat),
+    }[deleted]
+    add = "INSERT INTO message (id, chat_id, role, created_at, updated_at) VALUES (%s, %s, 'user', now(), now())"
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(postgres_database) as application, psycopg.connect(postgres_database) as watching:
+        watching.autocommit = True
+        async with running_sink(kafka, topics, postgres_database):
+            await sent(kafka, topics.names.artifacts, [artifact(shown, 1, chat=in_chat)])
+            await until(lambda: shown in versions(postgres_database))
+            application.execute(add, (asking, in_chat))
+            application.commit()
+            application.execute("DELETE FROM chat" if deleted == "the chat" else "DELETE FROM message")
+            await sent(kafka, topics.names.artifacts, [change])
+            await until(lambda: watching.execute(waiting).fetchone())
+            application.commit()
+            await until(lambda: versions(postgres_database).get(change.file_id) == 2)
+    assert await letters(kafka, topics) == []
 
 
 async def test_a_stop_finishes_the_batch_in_hand(kafka, topics, tmp_path):

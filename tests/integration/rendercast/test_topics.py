@@ -5,8 +5,11 @@ import uuid
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from click.testing import CliRunner
 
 from rendercast import topics as admin
+from rendercast.cli import main
+from rendercast.settings import kafka_variables
 from schemas.errors import StopProcess
 from schemas.settings import KafkaSettings, TopicSettings
 
@@ -36,6 +39,17 @@ def test_check_says_what_differs(kafka):
     with pytest.raises(StopProcess, match="partitions should be 2, is 5"):
         asyncio.run(admin.require(kafka, settings, {settings.names.jobs}))
     asyncio.run(admin.require(kafka, settings, {settings.names.commands}))
+
+
+@pytest.mark.parametrize("command", [["jobs", "watch", str(uuid.uuid4())], ["topics", "rewind"]])
+def test_a_command_makes_no_topics_by_the_way(kafka, monkeypatch, command):
+    """Brokers make what is asked for, cut in their own way, unless they are told not to."""
+    settings = TopicSettings(prefix=f"test-{uuid.uuid4().hex[:8]}.")
+    for name, value in {**kafka_variables(kafka), "RENDERCAST_TOPICS__PREFIX": settings.prefix}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert "`rendercast topics apply` makes missing ones" in done.stderr
 
 
 def test_an_unreachable_broker_is_named_in_time():

@@ -8,10 +8,14 @@ import boto3
 from aiohttp import ClientSession, web
 
 BUCKET = "copies"
+NO_SUCH_UPLOAD = "no such upload"
 
 
 class Endpoint:
-    """Passes requests on. `broken` is asked of each: None passes it on, 500 answers so, "cut" ends the connection."""
+    """Passes requests on. `broken` is asked of each: None passes it on, 500 answers so, "cut" ends the connection.
+
+    "lose" passes it on and ends the connection instead of answering; NO_SUCH_UPLOAD answers in S3's words.
+    """
 
     def __init__(self, backend):
         self._backend = backend
@@ -28,7 +32,9 @@ class Endpoint:
             await request.content.readany()
             request.transport.close()
             return web.Response()
-        if how is not None:
+        if how == NO_SUCH_UPLOAD:
+            return web.Response(status=404, text="<Error><Code>NoSuchUpload</Code><Message>none</Message></Error>")
+        if how not in (None, "lose"):
             return web.Response(status=how)
         async with (
             ClientSession(auto_decompress=False) as session,
@@ -43,6 +49,8 @@ class Endpoint:
             hop = ("connection", "date", "server", "transfer-encoding")
             headers = {name: value for name, value in answer.headers.items() if name.lower() not in hop}
             body = await answer.read()
+            if how == "lose":
+                request.transport.close()
             return web.Response(status=answer.status, headers=headers, body=body or None)
 
     def names(self):

@@ -5,7 +5,7 @@ import hashlib
 import logging
 
 import pytest
-from integration.storage.s3 import BUCKET, endpoint
+from integration.storage.s3 import BUCKET, NO_SUCH_UPLOAD, endpoint
 from integration.storage.support import letters, request, sent, told, until, video
 from moto.server import ThreadedMotoServer
 
@@ -162,3 +162,39 @@ async def test_a_page_is_refused_before_anything_is_uploaded(kafka, topics, host
         (letter,) = await letters(kafka, topics, 1)
     assert letter["reason"] == "not_media"
     assert s3.names() == []
+
+
+async def test_an_end_of_an_upload_whose_answer_was_lost_and_whose_repeat_finds_none_is_a_success(
+    kafka, topics, host, running, s3
+):
+    """Some stores forget an upload when it has ended."""
+    host.objects["/a.mp4"] = body = video(12 * MIB)
+    ends = []
+
+    def lose(asked):
+        if asked.method == "POST" and "uploadId" in asked.query:
+            ends.append(asked)
+            return "lose" if len(ends) == 1 else NO_SUCH_UPLOAD
+        return None
+
+    s3.broken = lose
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running(**in_bucket(attempts=1)) as sink:
+        (found,) = await told(kafka, topics, 1)
+        assert not sink.task.done()
+    assert len(ends) > 1
+    assert s3.of(found.location)[0] == body
+    assert found.sha256 == hashlib.sha256(body).hexdigest()
+
+
+async def test_an_upload_that_the_store_has_forgotten_is_made_again(kafka, topics, host, running, s3):
+    host.objects["/a.mp4"] = body = video(12 * MIB)
+    answers = [NO_SUCH_UPLOAD]
+    s3.broken = lambda asked: (
+        answers.pop() if answers and asked.method == "POST" and "uploadId" in asked.query else None
+    )
+    await sent(kafka, topics, request(host, "/a.mp4"))
+    async with running(**in_bucket(attempts=1)):
+        (found,) = await told(kafka, topics, 1)
+    assert not answers
+    assert s3.of(found.location)[0] == body

@@ -108,6 +108,7 @@ def test_wrong_options_are_explained_without_a_traceback(arguments, word):
         (("track", FILE, "--kind", "hologram"), "'hologram' is not one of 'image', 'video', 'audio', 'other'"),
         (("track", FILE, "--kind", "video", "--deadline-seconds", "-1"), "deadline_seconds: Input should be greater"),
         (("track", FILE, "--kind", "video", "--message-id", "m"), "--message-id needs --chat-id"),
+        (("track", FILE, "--kind", "video", "--chat-id", "c" * 301), "chat_id: String should have at most 300"),
     ],
 )
 def test_a_wrong_command_names_the_field_and_sends_nothing(arguments, word):

@@ -23,6 +23,9 @@ def test_a_section_reads_its_variables(monkeypatch):
         ("RENDERCAST_KAFKA__BOOTSTRAP_SERVER", "x", "Extra inputs are not permitted"),
         ("RENDERCAST_KAFKKA__X", "x", "there is no such setting"),
         ("RENDERCAST_LOG__LEVEL", "loud", "'debug', 'info'"),
+        ("RENDERCAST_STORAGE__ALLOW_HOSTS", "a.example,b.example", r"expected a list as JSON.*only these hosts"),
+        ("RENDERCAST_STORAGE", "x", "valid dictionary"),
+        ("RENDERCAST_KAFKA__BOOTSTRAP_SERVERS", "broker", "host:port, or several with commas"),
     ],
 )
 def test_a_wrong_variable_is_named_with_what_was_expected(monkeypatch, name, value, word):

@@ -222,6 +222,7 @@ async def test_a_cut_download_asks_for_the_rest_of_the_same_version():
         (TAG, (206, {"Content-Range": "bytes 4-9/11"}, [b"x"], None)),
         (TAG, (206, {}, [b"x"], None)),
         (TAG, (206, {"Content-Range": "bytes 4-9/10", "ETag": '"v2"'}, [b"x"], None)),
+        (TAG, (206, {"Content-Range": "bytes 4-9/10", "Content-Encoding": "gzip"}, [b"456789"], None)),
         (TAG, (206, {"Content-Range": "bytes 4-9/*"}, [b"x"], None)),
         (TAG, (206, {"Content-Range": f"bytes {'4' * 5_000}-9/10"}, [b"x"], None)),
         (TAG, (206, {"Content-Range": "bytes 4-9/10"}, [b"4567890123"], None)),
@@ -230,8 +231,9 @@ async def test_a_cut_download_asks_for_the_rest_of_the_same_version():
         ({"ETag": '"a\x01b"', "Content-Length": 10}, None),
     ],
     ids=[
-        "ranges ignored", "another start", "another size", "no range told", "another version", "no size told",
-        "a number without end", "too much", "weak version", "no version", "a version that no header takes",
+        "ranges ignored", "another start", "another size", "no range told", "another version", "encoded",
+        "no size told", "a number without end", "too much", "weak version", "no version",
+        "a version that no header takes",
     ],
 )  # fmt: skip
 async def test_what_cannot_be_known_to_be_the_same_object_is_begun_anew(first, second):
