@@ -9,6 +9,7 @@ sheet vouches for its object; stores without attributes (a local folder) have it
 """
 
 import asyncio
+import atexit
 import contextlib
 import time
 import uuid
@@ -63,6 +64,8 @@ class ObjectStore:
                 self._store = from_url(url, mkdir=True)
             else:
                 self._store = from_url(url, client_options=cast("Any", _CLIENT), retry_config=_RETRIES)
+                atexit.unregister(_let_threads_end)
+                atexit.register(_let_threads_end)
         except (BaseError, ValueError, OSError) as error:
             words = _words(error)
             raise StopProcess(f"the object store cannot be opened (RENDERCAST_STORAGE__STORE_URL): {words}") from error
@@ -182,6 +185,11 @@ class ObjectStore:
         """Remove what killed processes left unfinished in a local folder. Buckets have lifecycle rules for it."""
         if self._folder is not None:
             await asyncio.to_thread(_sweep, self._folder / _INCOMING)
+
+
+def _let_threads_end() -> None:
+    """The threads of obstore 0.12 let go of Python a moment after they have answered; once it has ended, they abort."""
+    time.sleep(0.1)
 
 
 def _sheet_key(key: str) -> str:
