@@ -75,7 +75,7 @@ async def find(
     if not fresh:
         return Found(shown_by, frozenset())
     if stubs:
-        await _insert_missing(connection, tables.chat, chat_rows(fresh), tables.chat_constants)
+        await insert_missing(connection, tables.chat, chat_rows(fresh), tables.chat_constants)
     else:
         await _require_chats(connection, tables, fresh)
     asked = await _chats_of_messages(connection, tables, fresh.values())
@@ -89,14 +89,14 @@ async def find(
             shown_by[key] = row["id"]
             made.append(row)
     if made:
-        await _insert_missing(connection, tables.message, made, tables.message_constants)
+        await insert_missing(connection, tables.message, made, tables.message_constants)
     return Found(shown_by, frozenset(file for _, file, _ in fresh))
 
 
-async def _insert_missing(
+async def insert_missing(
     connection: AsyncConnection, table: Table, rows: Iterable[Row], constants: Mapping[str, Any]
 ) -> None:
-    """Their table may lack columns that ours has, and have others."""
+    """Rows with the same names. Their table may lack columns that ours has, and have others."""
     fitted = [{name: value for name, value in row.items() if name in table.c} | dict(constants) for row in rows]
     statement, values = inserting(connection, table, fitted)
     await connection.execute(statement.on_conflict_do_nothing(), values)

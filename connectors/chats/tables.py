@@ -260,9 +260,9 @@ def _turn(metadata: MetaData, prefix: str, message_id: TypeEngine[Any]) -> Table
         Column("request_key", Text, primary_key=True, comment="the caller's, for the same request sent again"),
         Column("digest", Text, nullable=False, comment="of the request"),
         Column("attempt", Uuid, nullable=False, comment="another one after each that was refused"),
-        Column("chat_id", Uuid, nullable=False),
-        Column("user_message_id", message_id, nullable=False),
-        Column("message_id", message_id, nullable=False, comment="the message that answers"),
+        Column("chat_id", Uuid, comment="null, as both messages, for a request outside a chat"),
+        Column("user_message_id", message_id),
+        Column("message_id", message_id, comment="the message that answers"),
         Column("request_id", Text, nullable=False, comment="the generation of its artifacts"),
         Column("request", Text, nullable=False, comment="JSON: what has to be known to follow its files later"),
         Column("state", Text, nullable=False),
@@ -271,6 +271,7 @@ def _turn(metadata: MetaData, prefix: str, message_id: TypeEngine[Any]) -> Table
         Column("asked_at", UtcDateTime, nullable=False),
         _one_of("state", TurnState, "state"),
         UniqueConstraint("message_id"),
+        Index(None, "asked_at"),
     )
 
 

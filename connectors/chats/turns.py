@@ -1,6 +1,7 @@
 """Turns: a user's message, the message that answers it, and whether the upstream was asked for it, in one transaction.
 
-Who writes a turn's key first has it. Others find what is there; so of two that race, one asks the upstream.
+Who writes a turn's key first has it. Others find what is there; so of two that race, one asks the upstream. What is
+asked for outside a chat is a turn without messages.
 """
 
 import asyncio
@@ -11,15 +12,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.chats.bulk import on_postgres
 from connectors.chats.database import look, make_engine, translated
-from connectors.chats.messages import Told, notify
+from connectors.chats.messages import Told, insert_missing, notify
 from connectors.chats.plan import Plan
-from connectors.chats.rows import MessageId, Row
+from connectors.chats.rows import Row
 from connectors.chats.tables import Tables, TurnState
 from schemas import is_uuid
 from schemas.errors import RejectRecord, RendercastError, StopProcess
@@ -31,6 +32,9 @@ _BETWEEN = timedelta(milliseconds=1)
 
 CONNECTIONS = 5
 """A transaction takes milliseconds, and somebody waits for each."""
+
+FORGOTTEN_AT_ONCE = 20
+"""Old turns that a new one takes along. More than one: so they become fewer."""
 
 
 class NoSuchChat(RendercastError):
@@ -45,9 +49,9 @@ class Turn:
     request_key: str
     digest: str
     attempt: UUID
-    chat_id: UUID
-    user_message_id: str
-    message_id: str
+    chat_id: UUID | None
+    user_message_id: str | None
+    message_id: str | None
     request_id: str
     request: str
     state: TurnState
@@ -65,22 +69,26 @@ class TurnStore:
         self._plan, self._timeout = plan, timeout
         self._found: Tables | None = None
 
-    async def begin(self, turn: Turn, prompt: str, over: UUID | None = None) -> Turn:
+    async def begin(self, turn: Turn, prompt: str, *, forget_before: datetime, over: UUID | None = None) -> Turn:
         """Write the turn and its messages unless its key is there. Returns what is there afterwards.
 
-        A turn that was refused is replaced, and so is the attempt `over`, whose messages stay. Raises NoSuchChat,
-        RejectRecord, RetryLater (it may have been written all the same) or StopProcess.
+        A turn that was refused is replaced, and so is the attempt `over`, whose messages stay. Some that were asked
+        before `forget_before` are deleted. Raises NoSuchChat, RejectRecord, RetryLater (it may have been written all
+        the same) or StopProcess.
         """
         async with self._transaction() as (connection, tables):
             if not await _take(connection, tables, turn, over):
-                found = await _find(connection, tables, _is(tables, turn))
-                assert found is not None, "nobody deletes turns that are being asked for"
+                found = await _find(connection, tables, _is(tables, turn.subject, turn.request_key))
+                assert found is not None, "the row is locked since it was in the way"
                 return found
-            await self._require_chat(connection, tables, turn)
-            for row in _message_rows(tables, turn, prompt):
-                fitted = _fitted(tables.message, row, tables.message_constants)
-                await connection.execute(_upsert(connection, tables.message, fitted).on_conflict_do_nothing())
-            await self._tell(connection, tables, turn, turn.user_message_id, turn.message_id)
+            if turn.chat_id is not None:
+                if tables.theirs and "parts" not in tables.message.c:
+                    raise StopProcess("the layout names no column for a user's words (parts)")
+                await self._require_chat(connection, tables, turn)
+                rows = _message_rows(tables, turn, prompt)
+                await insert_missing(connection, tables.message, rows, tables.message_constants)
+                await self._tell(connection, tables, turn, turn.user_message_id, turn.message_id)
+            await _forget(connection, tables, forget_before)
         return turn
 
     async def save(self, turn: Turn, *, only_asked: bool = False) -> None:
@@ -103,15 +111,19 @@ class TurnStore:
                 return None
             return await _find(connection, tables, tables.turn.c.message_id == _message_id(tables, message_id))
 
-    async def artifacts(self, message_id: str, request_id: str) -> Sequence[Row]:
-        """The artifacts of this generation that the message shows. Raises RetryLater or StopProcess."""
+    async def find_key(self, subject: str, request_key: str) -> Turn | None:
+        """The turn that has this key. Raises RetryLater or StopProcess."""
         async with self._transaction() as (connection, tables):
+            return await _find(connection, tables, _is(tables, subject, request_key))
+
+    async def artifacts(self, message_id: str) -> Sequence[Row]:
+        """The artifacts that the message shows, in the order they were tracked. Raises RetryLater or StopProcess."""
+        async with self._transaction() as (connection, tables):
+            if not tables.text_ids and not is_uuid(message_id):
+                return []
             own = tables.artifact
-            found = await connection.execute(
-                select(own).where(
-                    own.c.message_id == _message_id(tables, message_id), own.c.generation == request_id
-                ).order_by(own.c.file_id)
-            )  # fmt: skip
+            shown = own.c.message_id == _message_id(tables, message_id)
+            found = await connection.execute(select(own).where(shown).order_by(own.c.tracked_at, own.c.file_id))
             return [dict(each) for each in found.mappings()]
 
     async def close(self) -> None:
@@ -132,8 +144,6 @@ class TurnStore:
             tables = found.adapted.require(_NAME)
             if not found.revisions.match:
                 raise StopProcess(f"{_NAME} has another schema than this release: run `rendercast db upgrade`")
-            if tables.theirs and "parts" not in tables.message.c:
-                raise StopProcess("the layout names no column for a user's words (parts)")
             self._found = tables
         return self._found
 
@@ -141,19 +151,18 @@ class TurnStore:
         chat = tables.chat
         if self._plan.stubs:
             row = {"id": turn.chat_id, "created_at": turn.asked_at}
-            await connection.execute(
-                _upsert(connection, chat, _fitted(chat, row, tables.chat_constants)).on_conflict_do_nothing()
-            )
+            await insert_missing(connection, chat, [row], tables.chat_constants)
         elif not (await connection.execute(select(chat.c.id).where(chat.c.id == turn.chat_id))).first():
             raise NoSuchChat(f"there is no chat {turn.chat_id}")
 
     async def _save(self, turn: Turn, *, only_asked: bool, forget: bool) -> None:
         async with self._transaction() as (connection, tables):
             own, message = tables.turn.c, tables.message
-            there = [_is(tables, turn), own.attempt == turn.attempt, *([own.state == "asked"] if only_asked else [])]
+            there = [_is(tables, turn.subject, turn.request_key), own.attempt == turn.attempt]
+            there += [own.state == "asked"] if only_asked else []
             changes = {"state": turn.state, "files": turn.files, "problem": turn.problem}
             saved = await connection.execute(update(tables.turn).where(*there).values(changes).returning(own.attempt))
-            if saved.first() is None:
+            if saved.first() is None or turn.message_id is None:
                 return
             if forget:
                 ids = [_message_id(tables, each) for each in (turn.message_id, turn.user_message_id)]
@@ -164,15 +173,15 @@ class TurnStore:
             if forget or turn.state == "unsure":
                 await self._tell(connection, tables, turn, turn.message_id)
 
-    async def _tell(self, connection: AsyncConnection, tables: Tables, turn: Turn, *messages: str) -> None:
-        if self._plan.notify:
+    async def _tell(self, connection: AsyncConnection, tables: Tables, turn: Turn, *messages: str | None) -> None:
+        if self._plan.notify and turn.chat_id is not None:
             told = [Told(turn.chat_id, _message_id(tables, each), 0) for each in messages]
             await notify(connection, told)
 
 
-def _is(tables: Tables, turn: Turn) -> ColumnElement[bool]:
+def _is(tables: Tables, subject: str, request_key: str) -> ColumnElement[bool]:
     own = tables.turn.c
-    return (own.subject == turn.subject) & (own.request_key == turn.request_key)
+    return (own.subject == subject) & (own.request_key == request_key)
 
 
 async def _take(connection: AsyncConnection, tables: Tables, turn: Turn, over: UUID | None) -> bool:
@@ -181,7 +190,7 @@ async def _take(connection: AsyncConnection, tables: Tables, turn: Turn, over: U
     row = {name: getattr(turn, name) for name in Turn.__dataclass_fields__} | {
         name: _message_id(tables, getattr(turn, name)) for name in ("user_message_id", "message_id")
     }
-    statement = _upsert(connection, own, row)
+    statement = (postgresql if on_postgres(connection) else sqlite).insert(own).values(row)
     free = own.c.state == "refused"
     taken = await connection.execute(
         statement.on_conflict_do_update(
@@ -197,8 +206,16 @@ async def _find(connection: AsyncConnection, tables: Tables, which: ColumnElemen
     found = (await connection.execute(select(tables.turn).where(which))).mappings().first()
     if found is None:
         return None
-    ids = {name: str(found[name]) for name in ("user_message_id", "message_id")}
+    ids = {name: found[name] and str(found[name]) for name in ("user_message_id", "message_id")}
     return Turn(**{**found, **ids})
+
+
+async def _forget(connection: AsyncConnection, tables: Tables, before: datetime) -> None:
+    """Some of the oldest. Those that others are at are theirs: nobody waits here, so nobody deadlocks."""
+    own = tables.turn.c
+    key = own.subject, own.request_key
+    old = select(*key).where(own.asked_at < before).order_by(own.asked_at).limit(FORGOTTEN_AT_ONCE)
+    await connection.execute(delete(tables.turn).where(tuple_(*key).in_(old.with_for_update(skip_locked=True))))
 
 
 def _message_rows(tables: Tables, turn: Turn, prompt: str) -> list[Row]:
@@ -212,22 +229,12 @@ def _message_rows(tables: Tables, turn: Turn, prompt: str) -> list[Row]:
         "created_at": asked, "updated_at": asked,
     }  # fmt: skip
     answer: Row = {
-        "id": _message_id(tables, turn.message_id), "role": tables.assistant, "parts": [], "status": "pending",
+        "id": _message_id(tables, turn.message_id), "role": tables.assistant, "content": "",
+        "parts": [], "status": "pending",
         "created_at": answered, "updated_at": answered,
     }  # fmt: skip
     return [both | question, both | answer]
 
 
-def _message_id(tables: Tables, found: str) -> MessageId:
-    return found if tables.text_ids else UUID(found)
-
-
-def _fitted(table: Table, row: Row, constants: Any) -> Row:
-    """Their table may lack columns that ours has, and have others."""
-    return {name: value for name, value in row.items() if name in table.c} | dict(constants)
-
-
-def _upsert(connection: AsyncConnection, table: Table, row: Row) -> Any:
-    """Postgres and SQLite share the words `ON CONFLICT`, but not the class that says them."""
-    values = {table.c[name]: value for name, value in row.items()}
-    return (postgresql if on_postgres(connection) else sqlite).insert(table).values(values)
+def _message_id(tables: Tables, found: str | None) -> Any:
+    return found if tables.text_ids or found is None else UUID(found)

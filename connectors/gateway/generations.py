@@ -1,184 +1,236 @@
-"""Begin to generate, once for each click, and answer when Kafka has the command to follow each file."""
+"""Begin to generate, once for each key, whichever gateways are asked for it and whichever of them die.
+
+What may have reached the upstream stands in the chat database before it leaves; without one, in memory. So a repeat
+finds the order and joins it; where the process that asked has gone without a word, the repeat says so and asks nobody.
+"""
 
 import asyncio
-import time
 import uuid
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from connectors.gateway import metrics
 from connectors.gateway.errors import Problem, bad_field, try_later
-from connectors.gateway.generate import Begun, GenerateBody, Generated, Generator, MayHaveBegun
+from connectors.gateway.generate import Begun, GenerateBody, Generated, Generator, MayHaveBegun, Wanted
 from connectors.gateway.models import Models
+from connectors.gateway.orders import AnyOrder, Facts, Order, Orders, as_told, kept
+from connectors.gateway.orders_here import OrdersHere
+from connectors.gateway.settings import GatewaySettings
+from connectors.gateway.turns import Turn, TurnBody, Turns
+from connectors.gateway.unsaved import Unsaved
 from schemas import Track, utcnow
 from schemas.errors import RetryLater
 
 log = structlog.get_logger()
 
-KEEP_SECONDS = 600.0
-"""How long a key is remembered."""
+MAX_RUNNING = 1_000
+POLL_SECONDS = 0.5
+"""Between two looks at an order whose upstream another process asks."""
 
-MAX_KEYS = 10_000
-_Key = tuple[str, str]
-"""Whose it is, and what they called it."""
+GRACE_SECONDS = 10.0
+"""For what comes after the upstream's answer, and for clocks that differ."""
 
-
-@dataclass(eq=False, slots=True)
-class _Order:
-    """One click, and how far it has come."""
-
-    kind: Generated
-    body: GenerateBody
-    generation: str
-    at: float
-    begun: Sequence[Begun] = ()
-    running: asyncio.Task[dict[str, Any]] = field(init=False)
-
-    def has_begun_nothing(self) -> bool:
-        """Whether it has ended so that a repeat is a new click. After an error nobody expected it is not."""
-        error = self.running.exception() if self.has_failed() else None
-        return not self.begun and isinstance(error, Problem) and not isinstance(error, MayHaveBegun)
-
-    def is_to_be_followed(self) -> bool:
-        """Whether files have begun that nobody follows."""
-        return self.has_failed() and bool(self.begun)
-
-    def has_failed(self) -> bool:
-        return self.running.done() and not self.running.cancelled() and self.running.exception() is not None
+_FORSAKEN = 10_000
 
 
 class Generations:
-    """Orders by their key. A repeat joins its order; if that has begun files and could not tell Kafka, it does so now.
-
-    A key is remembered for a while, by this process. When too many are, the oldest that has ended is forgotten.
-    """
+    """Asks the upstream, and joins repeats to what was asked."""
 
     def __init__(
         self,
+        settings: GatewaySettings,
         generator: Generator | None,
         send: Callable[[Track], Awaitable[None]],
-        clock: Callable[[], float] = time.monotonic,
-        max_keys: int = MAX_KEYS,
+        turns: Turns | None = None,
+        clock: Callable[[], datetime] = utcnow,
     ) -> None:
-        self._generator, self._send, self._clock, self._max_keys = generator, send, clock, max_keys
-        self._orders: OrderedDict[_Key, _Order] = OrderedDict()
-        self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
+        self._settings, self._generator, self._send, self._clock = settings, generator, send, clock
+        self._turns, self._here = turns, OrdersHere()
+        self._unsaved = Unsaved(self._orders)
+        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._forsaken: deque[str] = deque(maxlen=_FORSAKEN)
+        """Attempts that may stand in the database as asked, and by which surely nothing has begun."""
 
-    async def begin(self, kind: Generated, body: GenerateBody, subject: str, key: str | None) -> dict[str, Any]:
-        """The body of the answer. What was begun goes on when whoever asked has gone. Raises Problem."""
-        generator = self._upstream()
-        name = key or body.request_id
-        order = self._known((subject, name), kind, body) if name else None
-        if order is None:
-            order = _Order(kind, body, body.request_id or str(uuid.uuid4()), self._clock())
-            if name:
-                self._remember((subject, name), order)
-            self._start(order, generator)
-        else:
-            metrics.GENERATE_JOINED.inc()
-            if order.is_to_be_followed():
-                self._start(order, generator)
-        return await asyncio.shield(order.running)
+    @property
+    def turns(self) -> Turns:
+        """Raises Problem 503 where there is no chat database."""
+        if self._turns is None:
+            raise Problem(503, "No chat database is configured here (RENDERCAST_CHATS__URL).")
+        return self._turns
 
     async def models(self, kind: Generated) -> Models:
         """What is known of the upstream's models. Raises Problem."""
         return await self._upstream().models(kind)
 
+    async def begin(self, kind: Generated, body: GenerateBody, subject: str, key: str | None) -> Order:
+        """The order with its files, once Kafka has a command for each. It goes on when whoever asked has gone.
+
+        Raises Problem, RetryLater where the database is away: then nothing has begun.
+        """
+        facts = Facts(kind=kind, **body.model_dump(include=set(Facts.model_fields)))
+        order, _ = await self._begun(
+            Order(
+                subject=subject, key=key or body.request_id, digest=f"{kind}/{body.digest().hex()}",
+                attempt=str(uuid.uuid4()), request_id=body.request_id or str(uuid.uuid4()), facts=facts,
+                asked_at=self._clock(),
+            ),
+            body,
+        )  # fmt: skip
+        return order
+
+    async def begin_turn(self, body: TurnBody, subject: str, key: str | None) -> tuple[Turn, bool]:
+        """As `begin`, with messages in the chat database; and whether the turn was there before."""
+        facts = Facts.model_validate(body.model_dump(include=set(Facts.model_fields)))
+        _ = self.turns  # or a Problem that names the setting
+        turn = Turn(
+            subject=subject, key=key or body.request_id or str(uuid.uuid4()), digest=body.digest().hex(),
+            attempt=str(uuid.uuid4()), request_id=body.request_id or str(uuid.uuid4()), facts=facts,
+            asked_at=self._clock(), chat_id=body.chat_id, user_message_id=str(uuid.uuid4()),
+            message_id=str(uuid.uuid4()),
+        )  # fmt: skip
+        return await self._begun(turn, body)
+
+    async def find(self, message_id: str) -> Turn:
+        """The turn that the message answers, as it is once the upstream has been asked. Raises Problem 404."""
+        found = await self.turns.find(message_id)
+        if found is None or found.state == "refused":
+            raise Problem(404, "No generation of this message is known here.")
+        return found
+
+    async def settled(self, order: AnyOrder) -> AnyOrder:
+        """The order once it is known what has begun, and its files are followed. Raises Problem where nothing has."""
+        orders = self._orders(order)
+        while order.state == "asked":
+            if order.attempt in self._running:
+                told: AnyOrder = await asyncio.shield(self._running[order.attempt])
+                return told
+            order = self._unsaved.known(order)
+            if order.state != "asked":
+                break
+            if (self._clock() - order.asked_at).total_seconds() > self._settings.generate_wait_seconds + GRACE_SECONDS:
+                await orders.save(order.changed(state="unsure"), only_asked=True)
+            else:
+                await asyncio.sleep(POLL_SECONDS)
+            later = await orders.again(order)
+            if later is None:
+                raise try_later("This request was refused, and is being begun anew.")
+            order = later
+        if order.state == "refused":
+            raise as_told(order)
+        if order.state == "begun":
+            following = self._running.get(order.attempt) or self._run(order, self._follow(order))
+            order = await asyncio.shield(following)
+        return order
+
     async def close(self) -> None:
         """End what still runs: there is no time for it any more."""
-        for each in self._tasks:
+        running = list(self._running.values())
+        for each in running:
             each.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+        await self._unsaved.close()
 
     def _upstream(self) -> Generator:
         if self._generator is None:
             raise Problem(503, "Generating is not configured here (RENDERCAST_CONNECTOR__TOKEN, …__BASE_URL).")
         return self._generator
 
-    def _known(self, key: _Key, kind: Generated, body: GenerateBody) -> _Order | None:
-        found = self._orders.get(key)
-        if found is None or found.has_begun_nothing() or self._clock() - found.at >= KEEP_SECONDS:
-            return None
-        if (found.kind, found.body.digest()) != (kind, body.digest()):
-            raise bad_field("Idempotency-Key", "came with another request before; a new request needs a new key")
-        return found
+    def _orders(self, order: Order) -> Orders:
+        """Where it is kept. A request without a key comes once: no database has to be there for it."""
+        return self._here if self._turns is None or order.key is None else self._turns
 
-    def _remember(self, key: _Key, order: _Order) -> None:
-        """Raises Problem where there is no room: then nothing may begin."""
-        self._orders.pop(key, None)
-        for known, each in list(self._orders.items()):
-            if order.at - each.at < KEEP_SECONDS and len(self._orders) < self._max_keys:
-                break
-            if each.running.done():
-                del self._orders[known]
-        if len(self._orders) >= self._max_keys:
+    async def _begun(self, fresh: AnyOrder, wanted: Wanted) -> tuple[AnyOrder, bool]:
+        generator = self._upstream()
+        if len(self._running) >= MAX_RUNNING:
             raise try_later("Too many generations are being begun.")
-        self._orders[key] = order
+        found = await self._written(fresh)
+        if found.attempt != fresh.attempt and found.digest == fresh.digest and found.attempt in self._forsaken:
+            fresh = fresh.changed(**found.names())
+            found = await self._written(fresh, over=found.attempt)
+        if found.attempt == fresh.attempt:
+            asked: AnyOrder = await asyncio.shield(self._run(fresh, self._ask(fresh, wanted, generator)))
+            return asked, False
+        if found.digest != fresh.digest or not isinstance(found, type(fresh)):
+            raise bad_field("Idempotency-Key", "came with another request before; a new request needs a new key")
+        metrics.GENERATE_JOINED.inc()
+        joined = await self.settled(found)
+        if joined.state == "unsure":
+            raise as_told(joined)
+        return joined, True
 
-    def _start(self, order: _Order, generator: Generator) -> None:
-        order.running = asyncio.create_task(self._work(order, generator))
-        self._tasks.add(order.running)
-        order.running.add_done_callback(self._ended)
+    async def _written(self, fresh: Order, over: str | None = None) -> Order:
+        forget_before = fresh.asked_at - timedelta(seconds=self._settings.generate_keys_for_seconds)
+        try:
+            return await self._orders(fresh).begin(fresh, forget_before=forget_before, over=over)
+        except RetryLater:
+            self._forsaken.append(fresh.attempt)  # the commit may have been heard, though its answer was not
+            raise
 
-    def _ended(self, task: asyncio.Task[dict[str, Any]]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # it is told to whoever waits; perhaps nobody does any more
+    def _run(self, order: AnyOrder, work: Coroutine[Any, Any, AnyOrder]) -> asyncio.Task[AnyOrder]:
+        task = self._running[order.attempt] = asyncio.create_task(work)
 
-    async def _work(self, order: _Order, generator: Generator) -> dict[str, Any]:
+        def ended(_: object) -> None:
+            del self._running[order.attempt]
+            if not task.cancelled():
+                task.exception()  # it is told to whoever waits; perhaps nobody does any more
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _ask(self, order: AnyOrder, wanted: Wanted, generator: Generator) -> AnyOrder:
         result = "unsure"
         try:
-            if not order.begun:
-                order.begun = await generator.generate(order.kind, order.body)
+            order = order.changed(state="begun", files=await self._asked(order.facts.kind, wanted, generator))
+            await self._unsaved.save(order)
             result = "not_followed"
-            await self._follow(order)
+            order = await self._follow(order)
             result = "begun"
-        except MayHaveBegun:
+        except MayHaveBegun as error:
+            order = order.changed(state="unsure", problem=kept(error))
+            await self._unsaved.save(order)
+            raise as_told(order) from error
+        except Problem as error:
+            if order.state == "asked":
+                result = "refused"
+                if not await self._unsaved.save(order.changed(state="refused", problem=kept(error))):
+                    self._forsaken.append(order.attempt)
             raise
-        except Problem:
-            result = result if order.begun else "refused"
+        except Exception:
+            if order.state == "asked":
+                await self._unsaved.save(order.changed(state="unsure"))
             raise
         finally:
-            metrics.GENERATE_CALLS.labels(order.kind, result).inc()
+            metrics.GENERATE_CALLS.labels(order.facts.kind, result).inc()
             if result in {"unsure", "not_followed"}:
-                files = [each.file_id for each in order.begun]
-                log.error("generation not followed", kind=order.kind, generation=order.generation, files=files)
-        return _told(order)
+                files = [each.file_id for each in order.files]
+                log.error("generation not followed", kind=order.facts.kind, files=files, **order.names())
+        return order
 
-    async def _follow(self, order: _Order) -> None:
-        """Returns when Kafka has a command for each file. Raises Problem that names them all."""
-        sends = [self._send(_track(order, each)) for each in order.begun]
+    async def _asked(self, kind: Generated, wanted: Wanted, generator: Generator) -> tuple[Begun, ...]:
+        seconds = self._settings.generate_wait_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return tuple(await generator.generate(kind, wanted))
+        except TimeoutError as error:
+            words = f"The upstream did not answer within {seconds:g} seconds. It may have begun."
+            raise MayHaveBegun(504, words) from error
+
+    async def _follow(self, order: AnyOrder) -> AnyOrder:
+        """Returns when Kafka has a command for each file, as often as it is called. Raises Problem that names them."""
+        sends = [self._send(each) for each in order.tracks(self._clock())]
         failures = [each for each in await asyncio.gather(*sends, return_exceptions=True) if each is not None]
-        if not failures:
-            return
-        later = try_later(
-            "The upstream has begun, but Kafka has not confirmed that these files will be followed. Send the same "
-            "request with the same Idempotency-Key again, or POST each file and its request_id to /api/jobs.",
-            failures[0].after if isinstance(failures[0], RetryLater) else None,
-        )
-        raise Problem(later.status, later.detail, headers=later.headers, members=_told(order)) from failures[0]
-
-
-def _track(order: _Order, begun: Begun) -> Track:
-    body = order.body
-    return Track(
-        file_id=begun.file_id, kind=begun.kind, request_id=order.generation,
-        upstream_generation_id=begun.upstream_generation_id, project_id=body.project_id or begun.project_id,
-        user_id=body.user_id, chat=body.chat, prompt=body.prompt, deadline_seconds=body.deadline_seconds,
-        issued_at=utcnow(),
-    )  # fmt: skip
-
-
-def _told(order: _Order) -> dict[str, Any]:
-    files = []
-    for each in order.begun:
-        project_id = order.body.project_id or each.project_id
-        files.append({
-            "file_id": each.file_id, "kind": each.kind, "generation": order.generation,
-            **({"project_id": project_id} if project_id else {}),
-        })  # fmt: skip
-    return {"request_id": order.generation, "files": files}
+        if failures:
+            later = try_later(
+                "The upstream has begun, but Kafka has not confirmed that these files will be followed. Send the same "
+                "request with the same Idempotency-Key again, or POST each file with its request_id and chat to "
+                "/api/jobs.",
+                failures[0].after if isinstance(failures[0], RetryLater) else None,
+            )
+            raise Problem(later.status, later.detail, headers=later.headers, members=order.told()) from failures[0]
+        order = order.changed(state="followed")
+        await self._unsaved.save(order)
+        return order

@@ -57,8 +57,8 @@ class Routes:
         self._tracing = tracing
         self._settings, self._board, self._commands, self._not_ready = settings, board, commands, not_ready
         self._access = access
-        self._generations = Generations(generator, self._send)
-        self._turns = TurnRoutes(settings, board, access, self._send, generator, turns, tracing)
+        self._generations = Generations(settings, generator, self._send, turns)
+        self._turns = TurnRoutes(settings, board, access, self._send, self._generations, tracing)
 
     def application(self) -> Measured:
         app = Starlette(
@@ -158,10 +158,10 @@ class Routes:
         caller = await self._access.caller(request)
         body = incoming.checked(GenerateBody, await incoming.json_object(request, self._settings), "body")
         caller.require_all("generate", channels_of(body, "new"))
-        begun = await self._generations.begin(kind, body, caller.subject, key)
-        named = [Named(each["file_id"], each["generation"]) for each in begun["files"]]
+        order = await self._generations.begin(kind, body, caller.subject, key)
+        named = [Named(each.file_id, order.request_id) for each in order.files]
         tell_asked(self._tracing, request, started, HTTPStatus.ACCEPTED, named)
-        return _accepted(**begun)
+        return _accepted(**order.told())
 
     @told(Told(200, Models, queries=(ModelsQuery,), errors=frozenset((502,))))
     async def models(self, request: Request) -> Response:
@@ -217,8 +217,8 @@ class Routes:
 
     async def close(self) -> None:
         """End what runs beyond its request."""
-        await self._generations.close()
         await self._turns.close()
+        await self._generations.close()
 
     async def _send(self, command: AnyCommand) -> None:
         """To the partition where the file's job is: whoever tracked it may partition otherwise than this client."""

@@ -62,7 +62,11 @@ class GatewaySettings(Section):
     )
     generate_wait_seconds: float = Field(
         default=90, gt=0, le=3_600,
-        description="how long /api/generate-stream waits for the upstream's answer; the same on all gateways",
+        description="how long a generate call waits for the upstream's answer; the same on all gateways",
+    )  # fmt: skip
+    generate_keys_for_seconds: float = Field(
+        default=604_800, ge=7_200, le=31_622_400,
+        description="how long the chat database keeps the keys of generate calls; the same on all gateways",
     )  # fmt: skip
     cancel_after_close_seconds: float | None = Field(
         default=None, ge=0, le=3_600,

@@ -19,15 +19,15 @@ from connectors.gateway.access import Access, Caller
 from connectors.gateway.board import Board
 from connectors.gateway.commands import AnyCommand
 from connectors.gateway.errors import try_later
-from connectors.gateway.generate import Generator
+from connectors.gateway.generations import Generations
 from connectors.gateway.openapi import Told, told
+from connectors.gateway.orders import unsure
 from connectors.gateway.settings import GatewaySettings
 from connectors.gateway.spans import Named, tell_asked
 from connectors.gateway.stream import EventStream
 from connectors.gateway.subscriber import Subscriber
-from connectors.gateway.turn_orders import TurnOrders
 from connectors.gateway.turn_stream import TurnShape
-from connectors.gateway.turns import Turn, TurnBody, Turns, unsure
+from connectors.gateway.turns import Turn, TurnBody
 from schemas import Cancel, utcnow
 from tracing import OFF, Tracing, now
 
@@ -45,13 +45,12 @@ class TurnRoutes:
         board: Board,
         access: Access,
         send: Callable[[AnyCommand], Awaitable[None]],
-        generator: Generator | None,
-        turns: Turns | None,
+        generations: Generations,
         tracing: Tracing = OFF,
     ) -> None:
         self._tracing = tracing
         self._settings, self._board, self._access, self._send = settings, board, access, send
-        self._orders = TurnOrders(turns, generator, send, settings.generate_wait_seconds)
+        self._generations = generations
         self._open = Counter[str]()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -74,27 +73,27 @@ class TurnRoutes:
         caller = await self._access.caller(request)
         body = incoming.checked(TurnBody, await incoming.json_object(request, self._settings), "body")
         caller.require_all("generate", body.channels())
-        self._require_room(caller)
         ends_at = _ends_at(caller)
-        turn, was_there = await self._orders.begin(body, caller.subject, key)
-        named = [Named(each.file_id, turn.request_id) for each in turn.files]
-        tell_asked(self._tracing, request, started, HTTPStatus.OK, named)
-        return await self._stream(caller, turn, ends_at, was_there=was_there)
+        with self._room(caller):
+            turn, was_there = await self._generations.begin_turn(body, caller.subject, key)
+            named = [Named(each.file_id, turn.request_id) for each in turn.files]
+            tell_asked(self._tracing, request, started, HTTPStatus.OK, named)
+            return await self._stream(caller, turn, ends_at, was_there=was_there)
 
     @told(Told(200, EventStream.media_type, errors=_OF_UPSTREAM))
     async def join(self, request: Request) -> Response:
         """The events of the turn that this message answers: what is, each change, and the end."""
         caller, turn = await self._found(request, "read")
-        self._require_room(caller)
         ends_at = _ends_at(caller)
-        turn = await self._orders.settled(turn, self._orders.turns)
-        return await self._stream(caller, turn, ends_at, was_there=True)
+        with self._room(caller):
+            turn = await self._generations.settled(turn)
+            return await self._stream(caller, turn, ends_at, was_there=True)
 
     @told(Told(202, answers.Cancelled, errors=_OF_UPSTREAM))
     async def end(self, request: Request) -> Response:
         """Cancel what the turn generates. What has ended stays as it is."""
         _, turn = await self._found(request, "cancel")
-        turn = await self._orders.settled(turn, self._orders.turns)
+        turn = await self._generations.settled(turn)
         if turn.state == "unsure":
             raise unsure(turn)
         await self._cancel(turn)
@@ -108,22 +107,25 @@ class TurnRoutes:
         for each in self._leaving:
             each.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)
-        await self._orders.close()
 
     async def _found(self, request: Request, action: Any) -> tuple[Caller, Turn]:
         """Raises Problem 404, or 403 where the token allows the action on none of the turn's channels."""
         caller = await self._access.caller(request)
-        turn = await self._orders.find(incoming.message_id(request))
+        turn = await self._generations.find(incoming.message_id(request))
         caller.grants.require_any(action, turn.channels())
         return caller, turn
 
-    def _require_room(self, caller: Caller) -> None:
+    @contextmanager
+    def _room(self, caller: Caller) -> Iterator[None]:
+        """Counts as a stream from now on. The stream itself takes it over: nothing is awaited in between."""
         if self._board.is_full():
             raise try_later(f"{self._settings.max_streams} event streams are open already.")
         self._access.subjects.require_room(caller.subject)
+        with self._access.subjects.stream(caller.subject):
+            yield
 
     async def _stream(self, caller: Caller, turn: Turn, ends_at: float | None, *, was_there: bool) -> EventStream:
-        shown = await self._orders.turns.shown(turn) if was_there and turn.files else ()
+        shown = await self._generations.turns.shown(turn) if was_there and turn.files else ()
         reading = _Reading(self._board, turn, shown)
         seconds = None if ends_at is None else max(0.0, ends_at - time.monotonic())
         return EventStream(

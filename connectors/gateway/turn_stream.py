@@ -8,10 +8,11 @@ import orjson
 from connectors.gateway import frames
 from connectors.gateway.board import Board
 from connectors.gateway.changes import Change
+from connectors.gateway.orders import unsure
 from connectors.gateway.shapes import FAREWELLS
 from connectors.gateway.subscriber import End, Subscriber
 from connectors.gateway.turn_files import TurnFiles
-from connectors.gateway.turns import Turn, unsure
+from connectors.gateway.turns import Turn
 
 _END = frames.comment("end")
 

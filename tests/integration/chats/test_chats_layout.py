@@ -340,7 +340,7 @@ async def test_db_check_says_line_by_line_what_does_not_fit(postgres_database, t
     settings = ChatsSettings(url=postgres_database, layout=wrong, unknown_chat="dead-letter")
     assert await databases.check(settings) == (
         [
-            "chats: at nothing, this release needs 0002",
+            "chats: at nothing, this release needs 0003",
             "chats: Message_v2 has no column part",
             "chats: Message_v2 has no column files",
             "chats: Message_v2.parts is NOT NULL and has no default: give it a constant",
@@ -351,6 +351,6 @@ async def test_db_check_says_line_by_line_what_does_not_fit(postgres_database, t
     with pytest.raises(StopProcess, match="does not fit"):
         await databases.upgrade(settings)
     right = ChatsSettings(url=postgres_database, layout=EXAMPLE, unknown_chat="dead-letter")
-    assert (await databases.check(right)) == (["chats: at nothing, this release needs 0002"], False)
-    assert await databases.upgrade(right) == ["chats: at 0002"]
-    assert await databases.check(right) == (["chats: at 0002, this release needs 0002"], True)
+    assert (await databases.check(right)) == (["chats: at nothing, this release needs 0003"], False)
+    assert await databases.upgrade(right) == ["chats: at 0003"]
+    assert await databases.check(right) == (["chats: at 0003, this release needs 0003"], True)

@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import time
+from datetime import timedelta
 
 import jwt
 import pytest
-from unit.gateway.conftest import Stand, make_file_id
+from unit.gateway.conftest import NOW, Stand, make_file_id
 
+from connectors.gateway import orders_here
 from connectors.gateway.errors import Problem, bad_field
 from connectors.gateway.generate import Begun, GenerateBody, MayHaveBegun
-from connectors.gateway.generations import KEEP_SECONDS, Generations
+from connectors.gateway.generations import Generations
 from connectors.gateway.models import Model, Models, Param
+from connectors.gateway.orders_here import KEEP_SECONDS
 from connectors.gateway.routes import Routes
 from connectors.gateway.server import HttpServer
+from connectors.gateway.settings import GatewaySettings
 from schemas import Track
 from schemas.errors import RetryLater
 
@@ -165,10 +169,20 @@ async def test_after_a_refusal_the_same_key_may_come_again(stand, upstream):
 
 
 @pytest.mark.parametrize("trouble", [MayHaveBegun(504, "silent"), RuntimeError("a bug")])
-async def test_where_nobody_knows_what_has_begun_a_repeat_asks_nobody(stand, upstream, trouble):
+async def test_where_nobody_knows_what_has_begun_a_repeat_says_so_and_asks_nobody(stand, upstream, trouble):
     upstream.trouble = trouble
     answers = [await post(stand, **{"Idempotency-Key": "k"}) for _ in range(2)]
-    assert answers[0].status_code == answers[1].status_code >= 500
+    statuses = [504, 504] if isinstance(trouble, MayHaveBegun) else [500, 502]
+    assert [each.status_code for each in answers] == statuses
+    assert answers[1].json()["reason"] == "unsure"
+    assert len(upstream.asked) == 1
+
+
+async def test_an_upstream_that_is_silent_for_too_long_is_not_asked_again(upstream):
+    upstream.open.clear()
+    async with standing(upstream, generate_wait_seconds=0.1) as stand:
+        answers = [await post(stand, **{"Idempotency-Key": "k"}) for _ in range(2)]
+    assert [each.status_code for each in answers] == [504, 504]
     assert len(upstream.asked) == 1
 
 
@@ -297,10 +311,11 @@ def token(subject="one", **grants):
 class Remembering:
     """Generations without HTTP, by a clock that tests turn."""
 
-    def __init__(self, upstream, **bounds) -> None:
+    def __init__(self, upstream) -> None:
         self.now = 0.0
         self.tracked = []
-        self.generations = Generations(upstream, self._send, lambda: self.now, **bounds)
+        settings = GatewaySettings(auth="off")
+        self.generations = Generations(settings, upstream, self._send, clock=lambda: NOW + timedelta(seconds=self.now))
 
     async def _send(self, command):
         self.tracked.append(command.file_id)
@@ -317,7 +332,7 @@ async def test_what_has_begun_is_tracked_when_whoever_asked_has_gone(upstream):
     first.cancel()
     await asyncio.wait([first])
     upstream.open.set()
-    assert [each["file_id"] for each in (await second)["files"]] == room.tracked == [make_file_id(1)]
+    assert [each.file_id for each in (await second).files] == room.tracked == [make_file_id(1)]
     assert len(upstream.asked) == 1
 
 
@@ -342,11 +357,13 @@ async def test_a_key_is_remembered_for_ten_minutes(upstream):
     assert len(upstream.asked) == 2
 
 
-async def test_of_too_many_keys_the_oldest_is_forgotten_and_none_that_runs(upstream):
-    room = Remembering(upstream, max_keys=2)
+async def test_of_too_many_keys_the_oldest_is_forgotten_and_none_that_runs(upstream, monkeypatch):
+    monkeypatch.setattr(orders_here, "MAX_KEYS", 2)
+    room = Remembering(upstream)
     for key in "abc":
         await room.begin(key)
-    await room.begin("c")
+    for key in "bc":
+        await room.begin(key)
     assert len(upstream.asked) == 3
     upstream.open.clear()
     running = [asyncio.create_task(room.begin(key)) for key in "xy"]

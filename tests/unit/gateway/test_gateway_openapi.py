@@ -15,6 +15,7 @@ from connectors.gateway.generate import Begun
 from connectors.gateway.models import Model, Models, Param
 from connectors.gateway.routes import Routes
 from connectors.gateway.server import HttpServer
+from connectors.gateway.turns import Turn
 
 CHECKS = [
     known.not_a_server_error, known.status_code_conformance, known.content_type_conformance,
@@ -41,11 +42,16 @@ class Upstream:
 
 
 class Turns:
-    """Has each turn that is begun, and its end."""
+    """Has each turn that is begun, and its end; and no other order."""
 
-    async def begin(self, turn, over=None):
-        begun = Begun(file_id=make_file_id(3), kind=turn.order.kind)
-        return turn.changed(attempt="earlier", state="followed", files=(begun,))
+    async def begin(self, order, **_):
+        if not isinstance(order, Turn):
+            return order
+        begun = Begun(file_id=make_file_id(3), kind=order.facts.kind)
+        return order.changed(attempt="earlier", state="followed", files=(begun,))
+
+    async def save(self, order, **_):
+        pass
 
     async def shown(self, turn):
         return [{"file_id": make_file_id(3), "generation": turn.request_id, "version": 1, "outcome": "completed"}]
