@@ -54,14 +54,15 @@ class StoreAway(RetryLater):
 class ObjectStore:
     """Objects under keys, each written once."""
 
-    def __init__(self, settings: StorageSettings) -> None:
+    def __init__(self, settings: StorageSettings, *, make: bool = True) -> None:
+        """`make` a local folder that is not there. Raises StopProcess."""
         url = settings.store_url if "://" in settings.store_url else Path(settings.store_url).resolve().as_uri()
         self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
         self._base = (settings.location_base or url).rstrip("/")
         self._part_bytes = settings.part_bytes
         try:
             if self._folder is not None:
-                self._store = from_url(url, mkdir=True)
+                self._store = from_url(url, mkdir=make)
             else:
                 self._store = from_url(url, client_options=cast("Any", _CLIENT), retry_config=_RETRIES)
                 atexit.unregister(_let_threads_end)

@@ -41,7 +41,7 @@ async def verify(
 
     Raises StopProcess where the store answers nothing at all.
     """
-    store = ObjectStore(settings.storage)
+    store = ObjectStore(settings.storage, make=False)
     begin = None if since is None else since - SKEW
     what = await extent(settings.kafka, [settings.topics.names.stored], since=begin)
     running: set[asyncio.Task[Finding]] = set()

@@ -28,6 +28,7 @@ def settings(kafka, topics, monkeypatch, tmp_path):
     monkeypatch.setenv("RENDERCAST_TOPICS__PREFIX", topics.prefix)
     monkeypatch.setenv("RENDERCAST_TOPICS__PARTITIONS", str(topics.partitions))
     monkeypatch.setenv("RENDERCAST_STORAGE__STORE_URL", str(tmp_path / "store"))
+    (tmp_path / "store").mkdir()
     return load()
 
 
@@ -100,6 +101,14 @@ def test_verify_looks_at_what_was_told_last_of_each_copy(settings, tmp_path):
     assert run("verify").stdout == "2 copies: 2 good\n"
     told(settings, thumbnail)
     assert run("verify").exit_code == 1
+
+
+def test_verify_does_not_make_the_folder_that_it_is_pointed_at(settings, monkeypatch, tmp_path):
+    told(settings, stored("s3://bucket/1"))
+    monkeypatch.setenv("RENDERCAST_STORAGE__STORE_URL", str(tmp_path / "stoer"))
+    found = run("verify")
+    assert (found.exit_code, (tmp_path / "stoer").exists()) == (1, False)
+    assert "RENDERCAST_STORAGE__STORE_URL" in found.stderr
 
 
 def test_verify_since_and_limit_and_nothing_to_look_at(settings, monkeypatch):

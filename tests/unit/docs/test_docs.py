@@ -84,6 +84,11 @@ def test_settings_that_are_named_exist(page):
         assert known or any(name.startswith(f"{each}__") for each in SETTINGS), name
 
 
+def test_the_schemas_revision_is_this_releases():
+    newest = max(each.name[:4] for each in (ROOT / "connectors/chats/migrations/versions").glob("[0-9]*.py"))
+    assert set(re.findall(r"chats: at (\d+)", words(ROOT / "docs/chat-databases.md"))) == {newest}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_what_it_does(name):
     command = main

@@ -1,10 +1,12 @@
 """The command line as a person meets it."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
 
+from rendercast import __main__
 from rendercast.broker import obtain
 from rendercast.cli import main
 from schemas.errors import StopProcess
@@ -134,3 +136,14 @@ def test_a_database_that_is_away_is_one_line(monkeypatch):
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
         assert result.stderr.startswith("rendercast: the database")
         assert "hush" not in result.output
+
+
+def test_ctrl_c_while_it_loads_ends_it_without_a_traceback(monkeypatch):
+    class Loading:
+        @property
+        def main(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "rendercast.cli", Loading())
+    with pytest.raises(SystemExit, match="130"):
+        __main__.main()
