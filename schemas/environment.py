@@ -43,7 +43,7 @@ class _WithFiles(EnvSettingsSource):
         """What is no JSON is left to the field, which refuses it by its name."""
         try:
             return super().decode_complex_value(field_name, field, value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
 
     def _names_a_file(self, name: str) -> bool:

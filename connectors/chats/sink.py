@@ -20,25 +20,22 @@ from aiokafka.errors import (
     KafkaError,
 )
 
-from connectors.chats.messages import UnknownChats
-from connectors.chats.metrics import FENCED, LAG, LAG_SECONDS, RECORDS, REFUSED, RETRIES
+from connectors.chats.landing import NAME, Landing
+from connectors.chats.metrics import FENCED, LAG, LAG_SECONDS, RETRIES
 from connectors.chats.plan import plan_of
-from connectors.chats.rows import Entry, Partition, Tools, artifact_key, read
+from connectors.chats.rows import Partition, Tools
 from connectors.chats.settings import ChatsSettings
-from connectors.chats.spans import tell_written
 from connectors.chats.store import Store
 from connectors.chats.writer import Fenced
-from connectors.kafka import age, behind, close, connect, consumer, producer, send_dead_letter, translated
-from schemas import Artifact
-from schemas.dead_letters import DeadLetter, Incoming
-from schemas.errors import RejectRecord, RetryLater, StopProcess
+from connectors.kafka import age, behind, close, connect, consumer, producer, translated
+from schemas.dead_letters import Incoming
+from schemas.errors import RetryLater, StopProcess
 from schemas.settings import KafkaSettings
 from schemas.topics import Topics
-from tracing import OFF, Tracing, now
+from tracing import OFF, Tracing
 
 log = structlog.get_logger()
 
-_NAME = "rendercast-chats"
 _WAITING = "waiting for partitions"
 _POLL_MS = 500
 _KAFKA_SECONDS = 5
@@ -63,11 +60,10 @@ class ChatSink:
             self._stores.append(Store(local, "the local store", self._group, tools=True, timeout=timeout))
         self._tools = Tools(settings.tool_chats, kept=len(self._stores) > 1)
         self._consumer: Any = None
-        self._producer: Any = None
+        self._landing: Landing
         self._owned = False  # the group has given us partitions, and nothing has cast doubt on that
         self._placed: frozenset[Partition] | None = None  # the partitions that stand where the databases say
-        self._landing = asyncio.Lock()
-        self._buried: set[tuple[Partition, int]] = set()  # of batches not landed yet: read again, they send none
+        self._in_hand = asyncio.Lock()
         self._waits_since: int | None = None  # the time of the first record that is not in the databases
         self._trouble: str | None = "starting"
         LAG_SECONDS.set_function(age(lambda: self._waits_since))
@@ -80,12 +76,13 @@ class ChatSink:
         async with contextlib.AsyncExitStack() as stack:
             for store in self._stores:
                 stack.push_async_callback(store.close)
-            self._producer = await connect(producer(self._kafka, _NAME), self._kafka)
-            stack.push_async_callback(close, self._producer)
+            letters = await connect(producer(self._kafka, NAME), self._kafka)
+            stack.push_async_callback(close, letters)
+            self._landing = Landing(self._stores, letters, self._topics, self._tools, self._tracing)
             self._consumer = await connect(
                 consumer(
                     self._kafka,
-                    _NAME,
+                    NAME,
                     self._group,
                     group_instance_id=self._settings.group_instance_id,
                     session_timeout_ms=int(self._settings.session_timeout_seconds * 1000),
@@ -144,8 +141,8 @@ class ChatSink:
             sources = await self._fetch()
             if sources:
                 self._waits_since = min(map(_written, sources))
-                async with self._landing:
-                    await self._land(sources)
+                async with self._in_hand:
+                    await self._landing.land(sources)
                 await self._tell_group()
             await self._measure_lag(sources)
         except Fenced as error:
@@ -183,64 +180,6 @@ class ChatSink:
             found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._settings.batch_records)
         placed = self._placed or frozenset()
         return [source for partition in sorted(found) if partition in placed for source in found[partition]]
-
-    async def _land(self, sources: Sequence[Incoming]) -> None:
-        entries = [Entry(source, await self._read(source)) for source in sources]
-        for store in self._stores:
-            await self._write(store, entries)
-        self._buried -= {((source.topic, source.partition), source.offset) for source in sources}
-        for source in sources:
-            RECORDS.labels(source.topic.removeprefix(self._topics.prefix)).inc()
-
-    async def _read(self, source: Incoming) -> Any:
-        try:
-            return read(source, self._topics, self._tools)
-        except RejectRecord as error:
-            await self._bury(source, error)
-            return None
-
-    async def _write(self, store: Store, entries: list[Entry], *, is_repeat: bool = False) -> None:
-        """Write the entries. Where the database refuses the data, halve them until the culprit is found."""
-        new = [each for each in entries if store.lacks(each)] if self._tracing.is_on else []
-        started = now()
-        try:
-            await store.write(entries)
-        except UnknownChats as error:
-            await self._write(store, [await self._without_chat(store, entry, error) for entry in entries])
-        except RejectRecord as error:
-            if len(entries) == 1 and not is_repeat:  # a chat or message that was found may have been deleted since
-                await self._write(store, entries, is_repeat=True)
-                return
-            if len(entries) == 1:
-                await store.require_schema()  # it is no fault of the record where their tables have changed under us
-                await self._bury(entries[0].source, error)
-                await store.write([Entry(entries[0].source, None)])
-                return
-            half = len(entries) // 2
-            await self._write(store, entries[:half])
-            await self._write(store, entries[half:])
-        else:
-            tell_written(self._tracing, store.name, new, started)
-
-    async def _without_chat(self, store: Store, entry: Entry, error: UnknownChats) -> Entry:
-        """The entry, passed over and in the dead letters if it is of one of these chats."""
-        found = entry.record
-        if not isinstance(found, Artifact) or artifact_key(found) not in error.keys or not store.lacks(entry):
-            return entry
-        words = f"{store.name} has no chat {found.chat.chat_id}"
-        await self._bury(entry.source, RejectRecord("unknown_chat", words))
-        return Entry(entry.source, None)
-
-    async def _bury(self, source: Incoming, error: RejectRecord) -> None:
-        place = (source.topic, source.partition), source.offset
-        if place in self._buried:
-            return
-        with translated():
-            letter = DeadLetter.of(source, error.reason, str(error), _NAME)
-            await send_dead_letter(self._producer, self._topics, letter)
-        self._buried.add(place)
-        REFUSED.labels(error.reason).inc()
-        log.warning("to dead letters", reason=error.reason, topic=source.topic, offset=source.offset)
 
     async def _doubt(self, error: Fenced) -> None:
         """Whose are the partitions? The group refuses the commit of a member that it has put out.
@@ -286,7 +225,7 @@ class ChatSink:
         """The partitions go: the batch in hand ends first, if it ends soon."""
         self._owned, self._placed = False, None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LEAVE_SECONDS), self._landing:
+            async with asyncio.timeout(_LEAVE_SECONDS), self._in_hand:
                 pass
 
     def take(self, assigned: Iterable[Any]) -> None:

@@ -168,8 +168,7 @@ class TurnStore:
                 ids = [_message_id(tables, each) for each in (turn.message_id, turn.user_message_id)]
                 await connection.execute(delete(message).where(message.c.id.in_(ids)))
             elif turn.state == "unsure" and "status" in message.c:
-                answers = message.c.id == _message_id(tables, turn.message_id)
-                await connection.execute(update(message).where(answers).values({message.c.status: "error"}))
+                await _tell_error(connection, tables, _message_id(tables, turn.message_id))
             if forget or turn.state == "unsure":
                 await self._tell(connection, tables, turn, turn.message_id)
 
@@ -216,6 +215,18 @@ async def _forget(connection: AsyncConnection, tables: Tables, before: datetime)
     key = own.subject, own.request_key
     old = select(*key).where(own.asked_at < before).order_by(own.asked_at).limit(FORGOTTEN_AT_ONCE)
     await connection.execute(delete(tables.turn).where(tuple_(*key).in_(old.with_for_update(skip_locked=True))))
+
+
+async def _tell_error(connection: AsyncConnection, tables: Tables, message_id: Any) -> None:
+    """Unless the message shows an artifact: then it has begun, and the sink tells how it goes.
+
+    The message is locked first, as the sink does: a statement alone would judge by what was there when it began.
+    """
+    message, artifact = tables.message, tables.artifact
+    answers = message.c.id == message_id
+    await connection.execute(select(message.c.id).where(answers).with_for_update(key_share=True))
+    shown = select(artifact.c.file_id).where(artifact.c.message_id == message_id).exists()
+    await connection.execute(update(message).where(answers, ~shown).values({message.c.status: "error"}))
 
 
 def _message_rows(tables: Tables, turn: Turn, prompt: str) -> list[Row]:

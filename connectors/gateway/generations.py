@@ -31,8 +31,8 @@ MAX_RUNNING = 1_000
 POLL_SECONDS = 0.5
 """Between two looks at an order whose upstream another process asks."""
 
-GRACE_SECONDS = 10.0
-"""For what comes after the upstream's answer, and for clocks that differ."""
+GRACE_SECONDS = 30.0
+"""For the database before and after the upstream's answer, and for clocks that differ."""
 
 _FORSAKEN = 10_000
 
@@ -49,7 +49,7 @@ class Generations:
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._settings, self._generator, self._send, self._clock = settings, generator, send, clock
-        self._turns, self._here = turns, OrdersHere()
+        self._turns, self._here = turns, OrdersHere(settings.generate_wait_seconds)
         self._unsaved = Unsaved(self._orders)
         self._running: dict[str, asyncio.Task[Any]] = {}
         self._forsaken: deque[str] = deque(maxlen=_FORSAKEN)
@@ -104,11 +104,10 @@ class Generations:
     async def settled(self, order: AnyOrder) -> AnyOrder:
         """The order once it is known what has begun, and its files are followed. Raises Problem where nothing has."""
         orders = self._orders(order)
+        if order.state == "unsure":  # another gateway may think so of what is still asked here
+            order = await self._known_here(order)
         while order.state == "asked":
-            if order.attempt in self._running:
-                told: AnyOrder = await asyncio.shield(self._running[order.attempt])
-                return told
-            order = self._unsaved.known(order)
+            order = await self._known_here(order)
             if order.state != "asked":
                 break
             if (self._clock() - order.asked_at).total_seconds() > self._settings.generate_wait_seconds + GRACE_SECONDS:
@@ -125,6 +124,13 @@ class Generations:
             following = self._running.get(order.attempt) or self._run(order, self._follow(order))
             order = await asyncio.shield(following)
         return order
+
+    async def _known_here(self, order: AnyOrder) -> AnyOrder:
+        """What this gateway knows of it that the database does not, once what runs here has ended. Raises Problem."""
+        if order.attempt in self._running:
+            told: AnyOrder = await asyncio.shield(self._running[order.attempt])
+            return told
+        return self._unsaved.known(order)
 
     async def close(self) -> None:
         """End what still runs: there is no time for it any more."""

@@ -15,14 +15,16 @@ MAX_KEYS = 10_000
 class OrdersHere:
     """When too many are remembered, the oldest of which the upstream is not being asked is forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait_seconds: float = 0) -> None:
+        """An upstream may take `wait_seconds` to answer; a key is remembered for KEEP_SECONDS beyond that."""
+        self._keep = timedelta(seconds=KEEP_SECONDS + wait_seconds)
         self._orders: OrderedDict[tuple[str, str], Order] = OrderedDict()
 
     async def begin(self, order: Order, *, forget_before: datetime, over: str | None = None) -> Order:
         if order.key is None:
             return order
         name = (order.subject, order.key)
-        before = max(forget_before, order.asked_at - timedelta(seconds=KEEP_SECONDS))
+        before = max(forget_before, order.asked_at - self._keep)
         found = self._orders.get(name)
         if found is not None and found.state != "refused" and found.attempt != over and not _is_old(found, before):
             return found

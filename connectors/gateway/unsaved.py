@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 
@@ -60,7 +61,9 @@ class Unsaved:
                     await self._orders_of(order).save(order)
                 except RetryLater:
                     break
-                except Problem as error:  # it will not be taken
+                except Problem as error:
+                    if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:  # not of this order: a right, a password
+                        break
                     log.warning("order given up", state=order.state, reason=str(error), **order.names())
                 if self._orders.get(order.attempt) is order:
                     del self._orders[order.attempt]

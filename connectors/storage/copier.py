@@ -11,7 +11,7 @@ from connectors.storage.fetch import Fetcher
 from connectors.storage.keys import object_key, path_safe
 from connectors.storage.metrics import OBJECTS, SECONDS
 from connectors.storage.settings import StorageSettings
-from connectors.storage.store import ObjectStore
+from connectors.storage.store import EndUnheard, ObjectStore
 from schemas import StorageRequest, Stored, utcnow
 from schemas.errors import RejectRecord, RetryLater
 
@@ -41,6 +41,9 @@ class Copier:
             try:
                 async with asyncio.timeout(self._settings.object_timeout_seconds):
                     is_first = await self._fetch(key, request, digest)
+            except EndUnheard:
+                OBJECTS.labels("copied").inc()
+                return await _whole(self._described(key, request, replace=True))
             except TimeoutError as error:
                 raise RetryLater("the download took too long", reason="too_slow") from error
             if not is_first:

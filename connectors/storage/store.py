@@ -35,7 +35,7 @@ from pydantic import ValidationError
 from connectors.storage.settings import StorageSettings
 from schemas import Stored
 from schemas.codec import decode_stored, encode
-from schemas.errors import RejectRecord, RetryLater, StopProcess
+from schemas.errors import RejectRecord, RendercastError, RetryLater, StopProcess
 
 _INCOMING = ".incoming"
 _LEFT_OVER_SECONDS = 86_400
@@ -49,6 +49,10 @@ _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}
 
 class StoreAway(RetryLater):
     """The store does not answer. That is no fault of the record in hand: it waits, however long."""
+
+
+class EndUnheard(RendercastError):
+    """An object is there: this upload's, or another's that came at the same time."""
 
 
 class ObjectStore:
@@ -105,7 +109,7 @@ class ObjectStore:
                 yield bytes(chunk)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], attributes: Callable[[], dict[str, str]]) -> bool:
-        """Write the object, all of it or nothing; False if another was there first, and has stayed.
+        """Write the object, all of it or nothing; False if another was there first, and has stayed. Raises EndUnheard.
 
         What `chunks` raises passes through, and nothing is kept. Holds a few parts in memory, whatever the size.
         `attributes`, `Content-Type` and others of ours, is asked once the first chunk is there; a folder keeps none.
@@ -116,8 +120,8 @@ class ObjectStore:
             try:
                 return await self._upload(key, chunks, attributes)
             except FileNotFoundError as error:
-                if await self.size(key) is not None:  # the answer to the upload's end was lost, and a repeat found none
-                    return False
+                if await self.size(key) is not None:
+                    raise EndUnheard(f"the end of the upload of {key} was not heard, and repeated in vain") from error
                 if "NoSuchUpload" in str(error):
                     words = f"the object store has forgotten an upload: {_words(error)}"
                     raise StoreAway(words, reason="store") from error

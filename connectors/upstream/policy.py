@@ -114,6 +114,7 @@ class WatchClock:
     asked: bool = False
     signalled: bool = False
     awaits_url: bool = False
+    awaited_at: float = -inf
     awaited_gap: float = 0
     looked_at: float | None = None
     unbroken_at: float = -inf
@@ -127,7 +128,7 @@ class WatchClock:
     not_found_since: float = 0
     gone: bool = False
     not_before: float = -inf
-    in_flight: tuple[bool, bool] = (False, False)
+    in_flight: tuple[bool, bool, float | None] = (False, False, None)
 
     def awaits(self, now: float, settings: ConnectorSettings) -> None:
         """The work is done, and nobody has said where the result is: keep looking.
@@ -135,7 +136,7 @@ class WatchClock:
         Beside a live stream at first after a share of the job's age, no sooner than polls come and no later than a
         stream's silence is looked into. So a URL that the stream does not tell is late by that, and then by a minute.
         """
-        self.awaits_url, self.polls, self.poll_gap = True, 0, settings.poll_steps_seconds[0]
+        self.awaits_url, self.awaited_at, self.polls, self.poll_gap = True, now, 0, settings.poll_steps_seconds[0]
         share = AWAITED_SHARE * (now - self.tracked_at)
         self.awaited_gap = max(settings.poll_steps_seconds[-1], min(share, settings.events_seconds))
 
@@ -163,7 +164,7 @@ class WatchClock:
 
     def sent(self, now: float) -> bool:
         """A look leaves, and answers all that was asked until now; whether somebody had asked for it."""
-        self.in_flight, self.asked, self.signalled = (self.asked, self.signalled), False, False
+        self.in_flight, self.asked, self.signalled = (self.asked, self.signalled, self.unnamed_due), False, False
         if self.unnamed_due is not None:
             self.unnamed_at, self.unnamed_due = now, None
         if self.in_flight[0]:
@@ -173,9 +174,9 @@ class WatchClock:
     def answered(self, why: Why, sent_at: float, settings: ConnectorSettings, roll: Roll) -> None:
         """The look that left at `sent_at` was answered."""
         self.looked_at, self.failures, self.not_found, self.not_before = sent_at, 0, 0, -inf
-        self.gone, self.in_flight = False, (False, False)
+        self.gone, self.in_flight = False, (False, False, None)
         self.poll_gap = poll_gap(settings, self.polls, roll)
-        self.polls += why == "poll"
+        self.polls += why == "poll" and sent_at >= self.awaited_at
 
     def failed(self, now: float, after: float | None, settings: ConnectorSettings, roll: Roll) -> None:
         """The look was not answered: back off, and no shorter than the upstream said."""
@@ -185,8 +186,11 @@ class WatchClock:
         self.not_found = 0
 
     def _take_back(self) -> None:
-        asked, signalled = self.in_flight
-        self.asked, self.signalled, self.in_flight = self.asked or asked, self.signalled or signalled, (False, False)
+        asked, signalled, unnamed = self.in_flight
+        self.asked, self.signalled = self.asked or asked, self.signalled or signalled
+        self.in_flight = (False, False, None)
+        if unnamed is not None:
+            self.unnamed_due = min(self.unnamed_due or inf, unnamed)
 
     def missed(self, now: float, settings: ConnectorSettings, roll: Roll) -> bool:
         """The look was answered "404"; whether that is to be told now.

@@ -13,7 +13,8 @@ from connectors.storage.copier import Copier
 from connectors.storage.fetch import Fetcher
 from connectors.storage.settings import StorageSettings
 from connectors.storage.store import ObjectStore
-from schemas import utcnow
+from schemas import Stored, utcnow
+from schemas.codec import encode
 from schemas.errors import StopProcess
 
 MIB = 1024 * 1024
@@ -167,18 +168,26 @@ async def test_a_page_is_refused_before_anything_is_uploaded(kafka, topics, host
 async def test_an_end_of_an_upload_whose_answer_was_lost_and_whose_repeat_finds_none_is_a_success(
     kafka, topics, host, running, s3
 ):
-    """Some stores forget an upload when it has ended."""
+    """Some stores forget an upload when it has ended. What is told is what is there, whoever else was at it."""
     host.objects["/a.mp4"] = body = video(12 * MIB)
-    ends = []
+    asked, ends = request(host, "/a.mp4"), []
+    another_sheet = Stored(
+        **asked.model_dump(), location="s3://x", bytes=len(body), sha256="0" * 64, content_type="video/mp4",
+        stored_at=utcnow(),
+    )  # fmt: skip
 
-    def lose(asked):
-        if asked.method == "POST" and "uploadId" in asked.query:
-            ends.append(asked)
-            return "lose" if len(ends) == 1 else NO_SUCH_UPLOAD
+    def lose(call):
+        if call.method == "POST" and "uploadId" in call.query:
+            ends.append(call)
+            if len(ends) == 1:
+                return "lose"
+            (key,) = [each for each in s3.names() if each.endswith(".mp4")]
+            s3.objects.put_object(Bucket=BUCKET, Key=f"{key}.json", Body=encode(another_sheet))
+            return NO_SUCH_UPLOAD
         return None
 
     s3.broken = lose
-    await sent(kafka, topics, request(host, "/a.mp4"))
+    await sent(kafka, topics, asked)
     async with running(**in_bucket(attempts=1)) as sink:
         (found,) = await told(kafka, topics, 1)
         assert not sink.task.done()

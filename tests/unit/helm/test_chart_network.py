@@ -105,6 +105,11 @@ def test_what_is_left_empty_opens_nothing(chart, outside):
         assert all(rule["ports"] and rule["to"] for rule in each["spec"]["egress"])
 
 
+def test_where_callers_are_taken_away_nobody_calls(chart):
+    for each in policies(chart, merged(MINIMAL, {"networkPolicy": {"metrics": None, "gateway": None}})).values():
+        assert not each["spec"].get("ingress")
+
+
 def test_calls_come_in_only_to_the_gateway_and_scrapes_only_from_monitoring(chart):
     for component, each in policies(chart, MINIMAL).items():
         ports = {port["port"]: rule["from"] for rule in each["spec"].get("ingress", ()) for port in rule["ports"]}

@@ -208,6 +208,15 @@ def test_a_look_that_an_event_asked_for_is_kept_when_it_fails(clocks):
     assert clocks.looks(10, 20) == [(12, "signal")]
 
 
+def test_a_look_that_was_asked_for_without_a_name_is_kept_when_it_fails(clocks):
+    clocks.live(0)
+    clocks.looks(0, 1)
+    clocks.watch.unnamed(10, SETTINGS, is_end=True)
+    clocks.watch.sent(10)
+    clocks.watch.failed(10, 2, SETTINGS, middle)
+    assert clocks.looks(10, 20) == [(12, "signal")]
+
+
 def test_events_that_ask_again_and_again_are_answered_once_a_second(clocks):
     clocks.live(0)
     clocks.looks(0, 1)
@@ -234,6 +243,15 @@ def test_beside_a_live_stream_a_url_is_waited_for_a_tenth_of_the_jobs_age_within
     clocks.watch.awaits(age, SETTINGS)
     clocks.watch.news_at = clocks.stream.event_at = 2000  # the other clocks are not what is tested
     assert [at for at, _ in clocks.looks(age, age + gap + 59)] == [age + gap]
+
+
+def test_a_poll_that_finds_the_work_done_is_not_the_first_that_waits_for_the_url(clocks):
+    clocks.watch.sent(100)
+    clocks.watch.awaits(100.2, SETTINGS)
+    clocks.watch.answered("poll", 100, SETTINGS, middle)
+    clocks.live(101)
+    clocks.watch.news_at = clocks.stream.event_at = 2000  # the other clocks are not what is tested
+    assert [round(at) for at, _ in clocks.looks(101, 150)] == [101, 111]
 
 
 def test_a_task_that_ended_without_url_and_without_a_stream_is_polled_at_once_and_often(clocks):

@@ -92,10 +92,13 @@ class Site:
 
     def make_older(self, **age) -> None:
         """Every order there is."""
-        turn = OWN_TABLES.turn
+        self.change(asked_at=datetime.now(UTC) - timedelta(**age))
+
+    def change(self, **columns) -> None:
+        """In every order there is."""
         engine = create_engine(self.url)
         with engine.begin() as connection:
-            connection.execute(update(turn).values(asked_at=datetime.now(UTC) - timedelta(**age)))
+            connection.execute(update(OWN_TABLES.turn).values(columns))
         engine.dispose()
 
     def messages(self) -> list:

@@ -130,6 +130,37 @@ async def test_a_database_that_fails_while_the_answer_is_noted_costs_neither_the
     assert (first.status_code, len(site.upstream.asked), other.commands.sent) == (202, 1, [])
 
 
+async def test_a_database_that_takes_nothing_for_a_while_is_told_again(site, monkeypatch):
+    """A right or a password that is missing is not of the order."""
+    monkeypatch.setattr(unsaved, "SAVE_AGAIN_SECONDS", 0.01)
+    stand = await site.gateway(turns=Between(site), generate_wait_seconds=600)
+    tries = []
+
+    async def closed(*_, **__):
+        tries.append(1)
+        raise Problem(503, "The chat database cannot be used as it is.")
+
+    stand.turns.save = closed
+    assert (await order(stand)).status_code == 202
+    await stand.until(lambda: len(tries) > 5)
+    del stand.turns.save
+    await stand.until(lambda: site.rows("turn")[0]["state"] == "followed")
+
+
+async def test_the_gateway_that_asks_knows_better_than_one_that_calls_it_unsure(site, stand):
+    """Their clocks may differ."""
+    site.upstream.open.clear()
+    first = asyncio.create_task(order(stand))
+    await stand.until(lambda: site.upstream.asked)
+    site.change(state="unsure")
+    before = metrics.GENERATE_JOINED._value.get()
+    again = asyncio.create_task(order(stand))
+    await stand.until(lambda: metrics.GENERATE_JOINED._value.get() > before)
+    site.upstream.open.set()
+    assert {each.status_code for each in await asyncio.gather(first, again)} == {202}
+    assert len(site.upstream.asked) == 1
+
+
 async def test_after_a_refusal_that_was_not_noted_the_same_gateway_begins_anew(site):
     stand = await site.gateway(turns=Between(site), generate_wait_seconds=600)
     stand.turns.save = away

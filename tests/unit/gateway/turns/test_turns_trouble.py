@@ -117,7 +117,7 @@ async def test_what_began_and_could_not_be_written_down_is_found_by_its_artifact
         told = await events.rest()
     assert [each.event for each in told] == ["message", "complete"]
     assert told[-1].json()["files"][0]["url"] == "https://x.example/1.mp4"
-    assert len(site.upstream.asked) == 1
+    assert (len(site.upstream.asked), site.messages()[1]["status"]) == (1, "completed")
 
 
 async def test_what_could_not_be_written_down_is_known_where_it_was_asked(site):
