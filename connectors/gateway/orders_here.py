@@ -15,7 +15,7 @@ MAX_KEYS = 10_000
 class OrdersHere:
     """When too many are remembered, the oldest of which the upstream is not being asked is forgotten."""
 
-    def __init__(self, wait_seconds: float = 0) -> None:
+    def __init__(self, wait_seconds: float) -> None:
         """An upstream may take `wait_seconds` to answer; a key is remembered for KEEP_SECONDS beyond that."""
         self._keep = timedelta(seconds=KEEP_SECONDS + wait_seconds)
         self._orders: OrderedDict[tuple[str, str], Order] = OrderedDict()

@@ -147,6 +147,12 @@ def validator_of(answer: ClientResponse) -> str | None:
     return None
 
 
+def _encoding(answer: ClientResponse) -> str | None:
+    """None where the bytes are the object's own."""
+    found = answer.headers.get("Content-Encoding", "identity").lower()
+    return None if found == "identity" else found
+
+
 def require_whole(answer: ClientResponse) -> int | None:
     """The size that the first answer tells; None where its end is marked in another way.
 
@@ -154,8 +160,7 @@ def require_whole(answer: ClientResponse) -> int | None:
     """
     if answer.status != HTTPStatus.OK:
         raise RetryLater("the host answers with a part that nobody asked for", reason="host_error")
-    encoding = answer.headers.get("Content-Encoding", "identity").lower()
-    if encoding != "identity":
+    if (encoding := _encoding(answer)) is not None:
         raise RetryLater(f"the host encodes the object ({encoding[:20]}), unasked", reason="host_error")
     if answer.content_length is None and "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
         raise RejectRecord("refused_by_host", "the host tells no length: nobody could see that the object was cut")
@@ -167,7 +172,7 @@ def require_rest(answer: ClientResponse, start: int, total: int | None, validato
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if answer.status != HTTPStatus.PARTIAL_CONTENT or found is None or int(found[1]) != start:
         raise StartOver("the host does not go on where the download was cut", reason="host_error")
-    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if _encoding(answer) is not None:
         raise StartOver("the host encodes the rest of the object, unasked", reason="host_error")
     if validator_of(answer) not in (None, validator):
         raise StartOver("the object has changed", reason="host_error")

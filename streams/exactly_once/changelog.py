@@ -1,4 +1,4 @@
-"""Reading partitions of a compacted topic in bulk: 300,000 records a second, against 14,000 through Faust."""
+"""Reading partitions of a compacted topic in bulk, past Faust, which takes record by record."""
 
 import asyncio
 from collections.abc import Iterable, Mapping

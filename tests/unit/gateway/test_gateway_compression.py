@@ -6,6 +6,7 @@ import shutil
 import zlib
 
 import pytest
+from harness import missing
 
 from connectors.gateway import stream
 from connectors.gateway.compression import Gzip, accepts_gzip
@@ -101,8 +102,9 @@ async def test_a_compressed_stream_that_the_gateway_ends_is_whole(stand, job):
     assert text.endswith(b": the gateway is closing; connect again\n\n")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 async def test_a_command_line_client_reads_a_compressed_stream(stand, job):
+    if shutil.which("curl") is None:
+        missing("no curl")
     process = await asyncio.create_subprocess_exec(
         "curl", "--silent", "--no-buffer", "--compressed", "--max-time", "20",
         f"http://127.0.0.1:{stand.server.port}/api/events/all", stdout=asyncio.subprocess.PIPE,

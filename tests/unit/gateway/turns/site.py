@@ -78,6 +78,15 @@ class Site:
         self._stack.push_async_callback(stand.end)
         return stand
 
+    async def die_asking(self, stand: Stand, ask) -> None:
+        """The gateway dies while the upstream is asked for what `ask(stand)` wants."""
+        self.upstream.open.clear()
+        lost = asyncio.create_task(ask(stand))
+        await stand.until(lambda: self.upstream.asked)
+        await stand.routes.close()
+        lost.cancel()
+        assert self.rows("turn")[0]["state"] == "asked"
+
     async def end(self) -> None:
         await self._stack.aclose()
 

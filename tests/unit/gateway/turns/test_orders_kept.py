@@ -50,12 +50,7 @@ async def test_what_kafka_does_not_have_is_tracked_by_whichever_gateway_is_asked
 
 async def test_a_gateway_that_died_while_it_asked_leaves_an_order_that_is_unsure(site, stand, monkeypatch):
     monkeypatch.setattr(generations, "GRACE_SECONDS", 0)
-    site.upstream.open.clear()
-    lost = asyncio.create_task(order(stand))
-    await stand.until(lambda: site.upstream.asked)
-    await stand.routes.close()
-    lost.cancel()
-    assert site.rows("turn")[0]["state"] == "asked"
+    await site.die_asking(stand, order)
     for _ in range(2):
         answer = await order(await site.gateway(generate_wait_seconds=0.1))
         assert (answer.status_code, answer.json()["reason"]) == (502, "unsure")

@@ -70,12 +70,7 @@ async def test_an_upstream_that_is_silent_for_too_long_is_unsure(site):
 
 async def test_a_gateway_that_died_while_it_asked_leaves_a_turn_that_is_unsure(site, stand, monkeypatch):
     monkeypatch.setattr(generations, "GRACE_SECONDS", 0)
-    site.upstream.open.clear()
-    lost = asyncio.create_task(post(stand))
-    await stand.until(lambda: site.upstream.asked)
-    await stand.routes.close()
-    lost.cancel()
-    assert site.rows("turn")[0]["state"] == "asked"
+    await site.die_asking(stand, post)
     other = await site.gateway(generate_wait_seconds=0.1)
     answer = await post(other)
     assert (answer.status_code, answer.json()["reason"]) == (502, "unsure")
@@ -84,11 +79,7 @@ async def test_a_gateway_that_died_while_it_asked_leaves_a_turn_that_is_unsure(s
 
 async def test_an_answer_that_comes_as_it_is_given_up_is_not_called_unsure(site, stand, monkeypatch):
     monkeypatch.setattr(generations, "GRACE_SECONDS", 0)
-    site.upstream.open.clear()
-    lost = asyncio.create_task(post(stand))
-    await stand.until(lambda: site.upstream.asked)
-    await stand.routes.close()
-    lost.cancel()
+    await site.die_asking(stand, post)
 
     class Late(Between):
         async def save(self, turn, *, only_asked=False):
